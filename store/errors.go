@@ -1,0 +1,159 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// The kinds of errors that callers act upon. Errors of this module match one
+// of them with errors.Is, usually inside an [*Error].
+var (
+	ErrPermission  = errors.New("permission denied")
+	ErrUnsupported = errors.New("not supported")
+	ErrToolMissing = errors.New("a needed program is not installed")
+	ErrReadOnly    = errors.New("read-only")
+	ErrManaged     = errors.New("managed by something else")
+	ErrConsent     = errors.New("a person's consent is needed")
+	ErrSecret      = errors.New("a password is needed")
+	ErrStale       = errors.New("changed since the plan was made")
+	ErrLocked      = errors.New("locked by another program")
+	ErrPartial     = errors.New("only partly done")
+	ErrCorrupt     = errors.New("damaged")
+	ErrConflict    = errors.New("conflicts with what is there")
+	ErrNotFound    = errors.New("not found")
+	ErrInput       = errors.New("unusable input")
+	ErrFailed      = errors.New("failed")
+)
+
+// codes are the stable names of the kinds in machine output, most telling
+// first: an error that matches several has the first one's code.
+var codes = []struct {
+	code string
+	err  error
+}{
+	{"partial", ErrPartial},
+	{"permission", ErrPermission},
+	{"consent", ErrConsent},
+	{"secret", ErrSecret},
+	{"stale", ErrStale},
+	{"locked", ErrLocked},
+	{"tool-missing", ErrToolMissing},
+	{"read-only", ErrReadOnly},
+	{"managed", ErrManaged},
+	{"unsupported", ErrUnsupported},
+	{"conflict", ErrConflict},
+	{"corrupt", ErrCorrupt},
+	{"not-found", ErrNotFound},
+	{"input", ErrInput},
+	{"interrupted", context.Canceled},
+	{"timeout", context.DeadlineExceeded},
+	{"failed", ErrFailed},
+}
+
+// Code returns the stable name of an error's kind, "failed" for one that
+// matches none, "" for nil.
+func Code(err error) string {
+	if err == nil {
+		return ""
+	}
+	for _, c := range codes {
+		if errors.Is(err, c.err) {
+			return c.code
+		}
+	}
+	return "failed"
+}
+
+// Kind returns the error that a code of [Code] stands for, ErrFailed for an
+// unknown one.
+func Kind(code string) error {
+	for _, c := range codes {
+		if c.code == code {
+			return c.err
+		}
+	}
+	return ErrFailed
+}
+
+// Error tells what failed, where and why, and what to do about it.
+type Error struct {
+	Op    string // what was being done: "read", "plan", "apply", …
+	Store ID
+	Path  string
+	Err   error
+	Hint  string // what to do next, a sentence without a full stop; may be ""
+}
+
+// Error returns "op store: path: reason", leaving out what is not known. It is
+// safe to print.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Op)
+	if e.Store != "" {
+		if e.Op != "" {
+			b.WriteByte(' ')
+		}
+		b.WriteString(Printable(string(e.Store)))
+	}
+	for _, part := range []string{Printable(e.Path), fmt.Sprint(e.Err)} {
+		if part == "" {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteString(": ")
+		}
+		b.WriteString(part)
+	}
+	return b.String()
+}
+
+// Unwrap returns the reason.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Hint returns the first hint found along the chain of err.
+func Hint(err error) string {
+	for err != nil {
+		if e, ok := err.(*Error); ok && e.Hint != "" {
+			return e.Hint
+		}
+		switch u := err.(type) {
+		case interface{ Unwrap() error }:
+			err = u.Unwrap()
+		case interface{ Unwrap() []error }:
+			for _, e := range u.Unwrap() {
+				if h := Hint(e); h != "" {
+					return h
+				}
+			}
+			return ""
+		default:
+			return ""
+		}
+	}
+	return ""
+}
+
+// because is an error of a kind with a text of its own.
+type because struct {
+	kind error
+	text string
+	args error // what the text was made of, for errors.Is and errors.As
+}
+
+// Because returns an error that reads as the formatted text and is of the
+// given kind; with %w in the format, also of the wrapped error's.
+func Because(kind error, format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	return &because{kind: kind, text: err.Error(), args: errors.Unwrap(err)}
+}
+
+func (b *because) Error() string { return b.text }
+
+func (b *because) Unwrap() []error {
+	if b.args == nil {
+		return []error{b.kind}
+	}
+	return []error{b.kind, b.args}
+}
