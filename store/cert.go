@@ -7,6 +7,7 @@ import (
 	"encoding/asn1"
 	"fmt"
 	"math/big"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf16"
@@ -99,13 +100,13 @@ func (c *Cert) Extension(oid string) *Extension {
 }
 
 // ExtendedKeyUsage returns the purposes that the certificate limits itself to,
-// nil if it does not.
+// nil if it does not; of an extension that cannot be read, those that can.
 func (c *Cert) ExtendedKeyUsage() []Purpose {
 	ext := c.Extension("2.5.29.37")
 	if ext == nil {
 		return nil
 	}
-	var out []Purpose
+	out := []Purpose{}
 	seq, _, _ := readTLV(ext.Value)
 	for rest := seq.value; ; {
 		field, after, ok := readTLV(rest)
@@ -267,10 +268,14 @@ func readTLV(data []byte) (e tlv, rest []byte, ok bool) {
 	return tlv{data[0], data[head : head+length], data[:head+length]}, data[head+length:], true
 }
 
+// maxChildren is more elements than any part of a certificate has. It bounds
+// the memory that hostile input costs.
+const maxChildren = 4096
+
 // children returns the elements of a constructed value, as many as are whole.
 func children(value []byte) []tlv {
-	var out []tlv
-	for len(value) > 0 {
+	out := make([]tlv, 0, 4)
+	for len(value) > 0 && len(out) < maxChildren {
 		e, rest, ok := readTLV(value)
 		if !ok {
 			break
@@ -302,7 +307,8 @@ func (c *Cert) readLoosely() {
 		}
 		fields = fields[1:]
 	}
-	if len(fields) < 6 {
+	// A revocation list begins alike, but has other types in these places.
+	if len(fields) < 6 || fields[0].tag != 0x02 || fields[2].tag != 0x30 || fields[4].tag != 0x30 || fields[5].tag != 0x30 {
 		return
 	}
 	c.Version = version
@@ -355,14 +361,16 @@ func readExtension(e tlv) (Extension, bool) {
 func readName(e tlv) Name {
 	n := Name{Raw: e.full}
 	for _, set := range children(e.value) {
-		for i, pair := range children(set.value) {
+		joined := false
+		for _, pair := range children(set.value) {
 			parts := children(pair.value)
 			if len(parts) != 2 || parts[0].tag != 0x06 {
 				continue
 			}
 			n.Attributes = append(n.Attributes, Attribute{
-				OID: oidString(parts[0].value), Value: text(parts[1]), Joined: i > 0,
+				OID: oidString(parts[0].value), Value: text(parts[1]), Joined: joined,
 			})
+			joined = true
 		}
 	}
 	return n
@@ -415,9 +423,9 @@ func readTime(e tlv) time.Time {
 }
 
 func oidString(b []byte) string {
-	var out strings.Builder
+	var room [64]byte
+	out := room[:0]
 	var arc uint64
-	first := true
 	for _, v := range b {
 		if arc >= 1<<56 {
 			return fmt.Sprintf("oid:%x", b)
@@ -426,16 +434,15 @@ func oidString(b []byte) string {
 		if v&0x80 != 0 {
 			continue
 		}
-		if first {
+		if len(out) == 0 {
 			top := min(arc/40, 2)
-			fmt.Fprintf(&out, "%d.%d", top, arc-40*top)
-			first = false
-		} else {
-			fmt.Fprintf(&out, ".%d", arc)
+			out = strconv.AppendUint(out, top, 10)
+			arc -= 40 * top
 		}
+		out = strconv.AppendUint(append(out, '.'), arc, 10)
 		arc = 0
 	}
-	return out.String()
+	return string(out)
 }
 
 var keyAlgorithms = map[string]string{

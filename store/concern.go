@@ -74,7 +74,7 @@ var concerns = []struct {
 		}},
 	{code: "expired", advice: "get the renewed one",
 		check: func(c *Cert, at time.Time) string {
-			if c.Version != 0 && at.After(c.NotAfter) {
+			if !c.NotAfter.IsZero() && at.After(c.NotAfter) {
 				return "it expired on " + c.NotAfter.Format(time.DateOnly)
 			}
 			return ""

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 )
 
 // The kinds of errors that callers act upon. Errors of this module match one
 // of them with errors.Is, usually inside an [*Error].
 var (
-	ErrPermission  = errors.New("permission denied")
+	ErrPermission  = fs.ErrPermission // so that the operating system's refusals are of this kind
 	ErrUnsupported = errors.New("not supported")
 	ErrToolMissing = errors.New("a needed program is not installed")
 	ErrReadOnly    = errors.New("read-only")

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // Change is the wanted end state of one certificate in one store. nil fields
@@ -66,6 +67,19 @@ func (p Plan) Digest() string {
 	}
 	sum := sha256.Sum256(data)
 	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// SameSteps reports whether p and q do the same. Which rights a step needs
+// depends on who asks and does not count.
+func (p Plan) SameSteps(q Plan) bool {
+	plain := func(p Plan) string {
+		p.Basis, p.Steps = "", slices.Clone(p.Steps)
+		for i := range p.Steps {
+			p.Steps[i].Elevated = false
+		}
+		return p.Digest()
+	}
+	return plain(p) == plain(q)
 }
 
 // Step is one thing that a plan does: what --dry-run prints.

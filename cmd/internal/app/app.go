@@ -1,0 +1,189 @@
+// Package app is the certtrust program: the tree of its commands, and what
+// each of them does. A command has a file; what several share has one too.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/certtrust/certtrust/cmd/internal/render"
+	"github.com/certtrust/certtrust/cmd/internal/term"
+	"github.com/certtrust/certtrust/platform"
+	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/store"
+)
+
+// App is what a run of the program works with.
+type App struct {
+	Version  string
+	Host     *host.Host
+	Backends []platform.Backend
+	Streams  *term.Streams
+	// Self is the command line by which the program runs itself with other
+	// rights.
+	Self []string
+	// ReadFile reads the files that are named as input.
+	ReadFile func(path string, max int64) ([]byte, error)
+	// WriteFile writes the files that are named as output.
+	WriteFile func(path string, data []byte) error
+
+	args []string // the arguments as given
+}
+
+// Main runs the program on this machine with the arguments args, the first
+// being its own name, and returns its exit code.
+func Main(version string, args []string) int {
+	if version == "" {
+		version = builtVersion()
+	}
+	h := host.Local()
+	if at, err := time.Parse(time.RFC3339, os.Getenv("CERTTRUST_TEST_NOW")); err == nil {
+		h.Now = func() time.Time { return at } // for tests of what depends on the day
+	}
+	self, err := os.Executable()
+	if err != nil {
+		self = args[0]
+	}
+	a := &App{
+		Version: version, Host: h, Backends: platform.Backends(), Streams: term.System(), Self: []string{self},
+	}
+	// Input and output files are the caller's, not those of a root that is
+	// looked at.
+	a.ReadFile = host.Local().ReadFile
+	a.WriteFile = func(path string, data []byte) error {
+		return host.Local().WriteFile(path, data, host.WriteOptions{Mode: 0o644})
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	return a.Run(ctx, args)
+}
+
+func builtVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(unknown)"
+}
+
+// Run runs one command line and returns the exit code.
+func (a *App) Run(ctx context.Context, args []string) int {
+	a.Streams.Stop = ctx.Done()
+	tree := a.tree()
+	if len(args) > 0 {
+		a.args = args[1:]
+		args = append([]string{args[0]}, permute(tree, args[1:])...)
+	}
+	r := &result{stop: func() {}}
+	defer func() { r.stop() }()
+	err := tree.RunContext(context.WithValue(ctx, resultKey{}, r), args)
+	a.Streams.Status("")
+	if ctx.Err() != nil && err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, store.ErrPartial) {
+		err = fmt.Errorf("interrupted: %w", errors.Join(context.Canceled, err))
+	}
+	if err != nil && !r.told {
+		a.report(err, r.json)
+	}
+	return exitCode(err, r)
+}
+
+// result is what a command leaves behind besides its error.
+type result struct {
+	json     bool // results are JSON
+	told     bool // the error has been told as part of the result
+	exitZero bool // findings are no failure
+	stop     context.CancelFunc
+}
+
+type resultKey struct{}
+
+func resultOf(c *cli.Context) *result { return c.Context.Value(resultKey{}).(*result) }
+
+// report tells an error: to people on standard error, and to a program that
+// asked for JSON on standard output too, unless its command line was wrong.
+func (a *App) report(err error, asJSON bool) {
+	doc := render.NewErrorDoc(err)
+	var wrong *usageError
+	if asJSON && !errors.As(err, &wrong) {
+		render.JSON(a.Streams.Out, doc)
+	}
+	doc.Text(a.Streams)
+}
+
+func (a *App) tree() *cli.App {
+	tree := &cli.App{
+		Name:      "certtrust",
+		Usage:     "list, trust, distrust and remove certificates in the trust stores of a machine",
+		UsageText: "certtrust COMMAND [FLAGS] [ARGUMENTS]",
+		Description: "Flags may stand before or after arguments; \"-\" is standard input, and after \"--\" there are no flags.\n" +
+			"Exit codes: 0 done, or already so; 1 failed; 2 wrong usage or unusable input; 3 not found, or findings;\n" +
+			"4 partly done; 5 permission or consent needed; 6 not supported here, or a program is missing;\n" +
+			"7 busy or stale; 130 interrupted.",
+		Version:     a.Version,
+		HideVersion: true,
+		Writer:      a.Streams.Out,
+		ErrWriter:   io.Discard, // the cli package has nothing to say that we do not
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "json", Usage: "write results as JSON (the same as --format json)"},
+			&cli.BoolFlag{Name: "no-color", Usage: "do not colour what is written to a terminal"},
+			&cli.DurationFlag{Name: "timeout", Usage: "give up after `DURATION`, such as 30s", DefaultText: "none"},
+			&cli.BoolFlag{Name: "exit-zero", Usage: "exit with 0 instead of 3"},
+			&cli.BoolFlag{Name: "debug", Usage: "tell on standard error what is looked at and why"},
+		},
+		Before: a.before,
+		Commands: []*cli.Command{
+			a.listCommand(), a.showCommand(), a.storesCommand(),
+			a.trustCommand(), a.importCommand(), a.distrustCommand(), a.removeCommand(),
+			a.exportCommand(), a.historyCommand(), a.undoCommand(), a.repairCommand(),
+			completionCommand(), a.helpCommand(), a.versionCommand(),
+			completeCommand(a.values), a.partCommand(), a.journalCommand(),
+		},
+	}
+	harden(tree)
+	return tree
+}
+
+// before heeds the flags that all commands have.
+func (a *App) before(c *cli.Context) error {
+	r := resultOf(c)
+	r.json, r.exitZero = c.Bool("json"), c.Bool("exit-zero")
+	if c.Bool("no-color") {
+		a.Streams.Color = false
+	}
+	if d := c.Duration("timeout"); d < 0 {
+		return usage("--timeout must not be negative")
+	} else if d > 0 {
+		c.Context, r.stop = context.WithTimeout(c.Context, d)
+	}
+	return nil
+}
+
+// format returns the format that a command's flags ask for.
+func format(c *cli.Context) string {
+	if f := c.String("format"); f != "" {
+		return f
+	}
+	if c.Bool("json") {
+		return "json"
+	}
+	return ""
+}
+
+func formatFlag(formats []string) cli.Flag {
+	return &cli.StringFlag{Name: "format", Usage: "write results as `FORMAT`: " + words(formats)}
+}
+
+// write writes a result in the format that was asked for.
+func (a *App) write(c *cli.Context, d render.Doc) error {
+	f := format(c)
+	resultOf(c).json = resultOf(c).json || f == "json" || f == "jsonl"
+	return render.Write(a.Streams, f, d)
+}

@@ -1,0 +1,169 @@
+package app
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/certtrust/certtrust/cmd/internal/render"
+	"github.com/certtrust/certtrust/platform"
+	"github.com/certtrust/certtrust/platform/journal"
+	"github.com/certtrust/certtrust/store"
+)
+
+func (a *App) historyCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "history",
+		Usage: "show what certtrust has changed here, by whom and when",
+		Flags: []cli.Flag{formatFlag(render.Formats())},
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return usage("history takes no arguments")
+			}
+			sets, errs := a.journal().Sets(c.Context)
+			if err := c.Context.Err(); err != nil {
+				return err
+			}
+			var out []render.HistorySet
+			for _, s := range sets {
+				out = append(out, historySet(s))
+			}
+			if err := a.write(c, render.NewHistoryDoc(out)); err != nil {
+				return err
+			}
+			for _, err := range errs {
+				a.Streams.Warningf("%v", err)
+			}
+			if len(errs) > 0 {
+				resultOf(c).told = true
+				return store.Because(store.ErrPartial, "the journal was not read completely: %w", errs[0])
+			}
+			return nil
+		},
+	}
+}
+
+func (a *App) undoCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "undo",
+		Usage:     "take back a change that certtrust made, the last one if none is named",
+		ArgsUsage: "[CHANGE]",
+		Description: `The change is named by its ID, or the beginning of it, as history shows it. How it
+is taken back is planned for the stores as they are today.
+
+   certtrust history
+   certtrust undo --dry-run
+   sudo certtrust undo`,
+		Flags:  changeFlags(),
+		Action: a.undo,
+	}
+}
+
+func (a *App) undo(c *cli.Context) error {
+	if c.Args().Len() > 1 {
+		return usage("undo takes one change at a time")
+	}
+	if err := checkChangeFlags(c); err != nil {
+		return err
+	}
+	set, err := a.journal().Find(c.Context, c.Args().First())
+	if err != nil {
+		return err
+	}
+	found, err := platform.Detect(c.Context, a.Host, a.Backends, platform.Selector{})
+	if err != nil {
+		return err
+	}
+	ch := &change{app: a, c: c, command: c.Command.Name, undoOf: set.ID, named: true}
+	wants := map[store.ID][]store.Change{}
+	ch.want = func(i store.Info) []store.Change { return wants[i.ID] }
+	var chosen []platform.Found
+	for _, r := range set.Records {
+		changes := undoOf(r)
+		if len(changes) == 0 {
+			continue
+		}
+		i := slices.IndexFunc(found, func(f platform.Found) bool { return f.Info().ID == r.Store })
+		if i < 0 {
+			return &store.Error{Op: "undo", Store: r.Store, Err: store.Because(store.ErrNotFound, "the store that was changed is not here any more")}
+		}
+		if found[i].Info().Scope != r.Scope {
+			return &store.Error{Op: "undo", Store: r.Store, Err: store.Because(store.ErrCorrupt, "the record is about a store of the scope %q, which this is not", store.Printable(string(r.Scope)))}
+		}
+		if wants[r.Store] == nil {
+			chosen = append(chosen, found[i])
+		}
+		wants[r.Store] = append(wants[r.Store], changes...)
+	}
+	if len(chosen) == 0 {
+		return &store.Error{Op: "undo", Err: store.Because(store.ErrNotFound, "there is nothing to take back of %s", store.Printable(set.ID)),
+			Hint: "certtrust history shows what was changed"}
+	}
+	ch.after = func(parts []*platform.Part, set string) error {
+		var errs []error
+		for _, p := range parts {
+			if p.Result == platform.Unchanged { // somebody else has taken it back
+				errs = append(errs, a.journal().MarkUndone(ch.undoOf, set, p.Store.Info().ID))
+			}
+		}
+		return errors.Join(errs...)
+	}
+	return ch.run(chosen)
+}
+
+// undoOf returns what takes a record back: nothing of one that is undone, or
+// did not come about.
+func undoOf(r journal.Record) []store.Change {
+	switch {
+	case r.UndoneBy != "":
+		return nil
+	case r.State == journal.Done && r.Receipt != nil:
+		return r.Receipt.Undo
+	case r.State == journal.Interrupted: // it may have come about
+		return r.Plan.Undo
+	}
+	return nil
+}
+
+func historySet(s journal.Set) render.HistorySet {
+	first := s.Records[0]
+	out := render.HistorySet{ID: s.ID, Time: first.Begun, By: by(first.By), Command: first.Command, State: string(s.State())}
+	for _, r := range s.Records {
+		st := render.HistoryStore{Store: r.Store, State: string(r.State), Error: r.Error, UndoneBy: r.UndoneBy}
+		if r.Receipt != nil {
+			st.Done = r.Receipt.Done
+		}
+		out.Stores = append(out.Stores, st)
+	}
+	return out
+}
+
+func by(b journal.By) string {
+	if b.Via == "" {
+		return b.User
+	}
+	return b.User + " (" + b.Via + ")"
+}
+
+// settle closes the records of interrupted changes in stores that have been
+// mended: nothing is left of them that is half done.
+func (a *App) settle(c *cli.Context, found []platform.Found, set string) error {
+	records, err := a.journal().Interrupted(c.Context)
+	if err != nil {
+		a.Streams.Warningf("%v", err)
+	}
+	var errs []error
+	for _, r := range records {
+		i := slices.IndexFunc(found, func(f platform.Found) bool { return f.Info().ID == r.Store && f.Info().Scope == r.Scope })
+		if i < 0 {
+			continue
+		}
+		if err := a.journal().MarkUndone(r.Set, set, r.Store); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		a.Streams.Noticef("the change %s was interrupted: what there is of it is in order now; certtrust show tells whether a certificate is trusted", r.Set)
+	}
+	return errors.Join(errs...)
+}

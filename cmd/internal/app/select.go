@@ -1,0 +1,148 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/certtrust/certtrust/cmd/internal/render"
+	"github.com/certtrust/certtrust/platform"
+	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/store"
+)
+
+// words joins names for a help text.
+func words[T ~string](names []T) string {
+	var out []string
+	for _, n := range names {
+		out = append(out, string(n))
+	}
+	return strings.Join(out, ", ")
+}
+
+// selectFlags say which stores a command is about.
+func selectFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "system", Usage: "the operating system's machine-wide store"},
+		&cli.BoolFlag{Name: "user", Usage: "the current user's own stores"},
+		&cli.StringSliceFlag{Name: "store", Usage: "the store `ID` (a backend or a pattern such as 'anchors:*'; may be repeated)"},
+	}
+}
+
+// rootFlag names an offline root.
+func rootFlag() cli.Flag {
+	return &cli.StringFlag{Name: "root", Usage: "look at the system in `DIR`, an image or a mounted disk, of which no program is run"}
+}
+
+func selector(c *cli.Context) platform.Selector {
+	return platform.Selector{System: c.Bool("system"), User: c.Bool("user"), Stores: c.StringSlice("store")}
+}
+
+// machine returns the machine that a command is about.
+func (a *App) machine(c *cli.Context) (*host.Host, error) {
+	root := c.String("root")
+	if !c.IsSet("root") {
+		return a.Host, nil
+	}
+	if root == "" {
+		return nil, usage("--root needs a directory")
+	}
+	h, err := host.Offline(root)
+	if err != nil {
+		return nil, &store.Error{Op: "open", Path: root, Err: store.Because(store.ErrInput, "%w", err), Hint: "give the directory that holds the system's etc and usr"}
+	}
+	h.Now, h.User, h.EUID = a.Host.Now, a.Host.User, a.Host.EUID
+	return h, nil
+}
+
+// stores returns the stores that a command's flags select.
+func (a *App) stores(c *cli.Context) ([]platform.Found, error) {
+	h, err := a.machine(c)
+	if err != nil {
+		return nil, err
+	}
+	found, err := platform.Detect(c.Context, h, a.Backends, selector(c))
+	if c.Bool("debug") {
+		for _, f := range found {
+			a.Streams.Noticef("debug: %s: %s", f.Info().ID, strings.Join(f.Reasons, "; "))
+		}
+	}
+	return found, err
+}
+
+// changedStores returns the stores that a changing command is about: those
+// that are selected or, if none is, those that are chosen unasked.
+func (a *App) changedStores(c *cli.Context) ([]platform.Found, error) {
+	found, err := a.stores(c)
+	if err != nil || !selector(c).Empty() {
+		return found, err
+	}
+	var chosen []platform.Found
+	for _, f := range found {
+		if f.Info().Default {
+			chosen = append(chosen, f)
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, &store.Error{Op: "select", Err: store.Because(store.ErrUnsupported, "none of the stores here is changed unasked"),
+			Hint: "name one with --store; certtrust stores shows them"}
+	}
+	return chosen, nil
+}
+
+// read is what was read of a store.
+type read struct {
+	info    store.Info
+	entries []store.Entry
+	err     error // of the store as a whole
+	lost    []error
+}
+
+func readStore(ctx context.Context, s store.Store) read {
+	out := read{info: s.Info()}
+	for e, err := range s.Entries(ctx) {
+		switch {
+		case err == nil:
+			out.entries = append(out.entries, e)
+		case e.Source == (store.Source{}):
+			out.err = err
+		default:
+			out.lost = append(out.lost, err)
+		}
+	}
+	if out.err == nil {
+		out.err = ctx.Err()
+	}
+	return out
+}
+
+// failure returns what reading the store means for the command: everything
+// could not be read of a store that was asked for, or a part of one.
+func (r read) failure(named bool) error {
+	switch {
+	case r.err != nil && (named || errors.Is(r.err, context.Canceled)):
+		return r.err
+	case r.err != nil:
+		return store.Because(store.ErrPartial, "%w", r.err)
+	case len(r.lost) > 0:
+		return store.Because(store.ErrPartial, "%s was not read completely: %v", r.info.ID, r.lost[0])
+	}
+	return nil
+}
+
+// listStore describes how reading went.
+func (r read) listStore() render.ListStore {
+	out := render.ListStore{Info: r.info, Complete: r.err == nil && len(r.lost) == 0}
+	err := r.err
+	if err == nil && len(r.lost) > 0 {
+		err = r.lost[0]
+		if n := len(r.lost) - 1; n > 0 {
+			err = &store.Error{Err: fmt.Errorf("%w (and %d more)", err, n), Hint: store.Hint(err)}
+		}
+	}
+	out.Error = render.NewErrorInfo(err)
+	return out
+}

@@ -1,0 +1,284 @@
+package app
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/certtrust/certtrust/cmd/internal/render"
+	"github.com/certtrust/certtrust/store"
+)
+
+func (a *App) trustCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "trust",
+		Usage:     "make a certificate authority trusted, and import it where it is absent",
+		ArgsUsage: "FILE|-|FINGERPRINT...",
+		Description: `Of a chain the root is taken. What should not be a trust anchor (a leaf, an
+intermediate, an expired or weak certificate) is refused with the reason; --allow
+overrides it. Nothing is done before all of it is known to be possible, the result
+is read back, and "certtrust undo" takes it back.
+
+   certtrust trust ca.pem --dry-run
+   sudo certtrust trust ca.pem`,
+		Flags: slices.Concat(selectFlags(), trustFlags(), changeFlags(), []cli.Flag{
+			&cli.StringSliceFlag{Name: "fingerprint", Usage: "of the certificates in the file, only the one with this SHA-256 `FINGERPRINT`"},
+			&cli.BoolFlag{Name: "all", Usage: "all roots in the file, if there are several"},
+		}),
+		Action: func(c *cli.Context) error { return a.entrust(c, false) },
+	}
+}
+
+func (a *App) importCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "import",
+		Usage:     "bring whole files or bundles in: all their roots are trusted",
+		ArgsUsage: "FILE|-...",
+		Description: `Roots are trusted, intermediates are stored where a store has a place for them,
+and leaves are refused. What was done with each certificate is told.
+
+   certtrust import corporate-bundle.pem --dry-run
+   sudo certtrust import corporate-bundle.pem`,
+		Flags:  slices.Concat(selectFlags(), trustFlags(), changeFlags()),
+		Action: func(c *cli.Context) error { return a.entrust(c, true) },
+	}
+}
+
+func trustFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "purpose", Usage: "trusted for `PURPOSE` (" + words(store.NamedPurposes()) + ", or an OID; may be repeated)", DefaultText: "server-auth, where the store can tell"},
+		&cli.StringSliceFlag{Name: "allow", Usage: "take it although it is `WHAT`: " + words(store.ConcernCodes()) + " (may be repeated)"},
+	}
+}
+
+// The actions on certificates, as they are told.
+const (
+	actTrusted    = "trusted"
+	actDistrusted = "distrusted"
+	actRemoved    = "removed"
+	actRefused    = "refused"
+	actSkipped    = "skipped"
+	actNotFound   = "not found"
+)
+
+// entrust is trust and import.
+func (a *App) entrust(c *cli.Context, bulk bool) error {
+	allowed := c.StringSlice("allow")
+	for _, code := range allowed {
+		if !slices.Contains(store.ConcernCodes(), code) {
+			return usage("--allow %s: not one of %s", store.Printable(code), words(store.ConcernCodes()))
+		}
+	}
+	purposes, err := parsePurposes(c.StringSlice("purpose"))
+	if err != nil {
+		return err
+	}
+	if err := checkChangeFlags(c); err != nil {
+		return err
+	}
+	found, err := a.changedStores(c)
+	if err != nil {
+		return err
+	}
+	list, err := a.inputs(c, found)
+	if err != nil {
+		return err
+	}
+	if list, err = pick(c, list); err != nil {
+		return err
+	}
+	ch := &change{app: a, c: c, command: c.Command.Name}
+	var refused []error
+	var taken []given
+	hasRoot := slices.ContainsFunc(list, func(g given) bool { return kindOfCert(g.cert) == "root" })
+	for _, g := range list {
+		concerns := store.Concerns(g.cert, a.Host.Now())
+		kind := kindOfCert(g.cert)
+		if reason := skip(g, kind, hasRoot, allowed, c); reason != "" {
+			ch.certificates = append(ch.certificates, render.NewChangeCertificate(g.cert, actSkipped, reason, nil))
+			continue
+		}
+		if err := refusal(g, concerns, allowed); err != nil {
+			refused = append(refused, err)
+			ch.certificates = append(ch.certificates, render.NewChangeCertificate(g.cert, actRefused, err.Error(), nil))
+			continue
+		}
+		a.advise(g)
+		taken = append(taken, g)
+		ch.certificates = append(ch.certificates, render.NewChangeCertificate(g.cert, actTrusted, "", concerns))
+	}
+	if file := crowded(taken); file != "" && !bulk && !c.Bool("all") && !c.IsSet("fingerprint") {
+		return usageHint("choose one with --fingerprint, or take all with --all", "%s holds several certificates that could be trusted: %s",
+			store.Printable(file), names(taken))
+	}
+	ch.want = func(i store.Info) []store.Change { return trustIn(i, taken, purposes) }
+	if len(taken) == 0 {
+		ch.tellNothing()
+		if len(refused) == 0 {
+			return usage("there is no certificate authority in the input")
+		}
+		return several(refused)
+	}
+	if len(refused) > 0 && !bulk {
+		// What was asked for cannot be had as a whole, so none of it is done.
+		ch.tellNothing()
+		return several(refused)
+	}
+	err = ch.run(found)
+	if err == nil && len(refused) > 0 {
+		return store.Because(store.ErrPartial, "%d of %d certificates were refused: %w", len(refused), len(list), refused[0])
+	}
+	return err
+}
+
+func parsePurposes(texts []string) ([]store.Purpose, error) {
+	var out []store.Purpose
+	for _, text := range texts {
+		p, err := store.ParsePurpose(text)
+		if err != nil {
+			return nil, usage("--purpose: %s", err)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// pick leaves what --fingerprint names.
+func pick(c *cli.Context, list []given) ([]given, error) {
+	if !c.IsSet("fingerprint") {
+		return list, nil
+	}
+	prefixes, err := parsePrefixes(c.StringSlice("fingerprint"))
+	if err != nil {
+		return nil, err
+	}
+	var out []given
+	for _, p := range prefixes {
+		hits := slices.DeleteFunc(slices.Clone(list), func(g given) bool { return !p.Matches(g.cert.SHA256) })
+		switch len(hits) {
+		case 0:
+			return nil, &store.Error{Err: store.Because(store.ErrInput, "no certificate in the input has the fingerprint %s: the first has %s", p, list[0].cert.SHA256),
+				Hint: "do not trust it before you know why; certtrust show tells what it is"}
+		case 1:
+			out = append(out, hits[0])
+		default:
+			return nil, usage("--fingerprint %s fits %d certificates: give more digits", p, len(hits))
+		}
+	}
+	return out, nil
+}
+
+// kindOfCert tells what a certificate is in a chain.
+func kindOfCert(c *store.Cert) string {
+	switch {
+	case !c.IsCA():
+		return "leaf"
+	case c.SelfIssued():
+		return "root"
+	}
+	return "intermediate"
+}
+
+// skip tells why a certificate of a chain is passed over: a root is there, and
+// it is the root that is to be trusted.
+func skip(g given, kind string, hasRoot bool, allowed []string, c *cli.Context) string {
+	if kind == "root" || !hasRoot || slices.Contains(allowed, kind) || c.IsSet("fingerprint") || g.cert.Version == 0 || g.item.Cert == nil {
+		return ""
+	}
+	if kind == "intermediate" {
+		return "the root is trusted, and servers send their intermediates"
+	}
+	return "the root is trusted, and what it issued with it"
+}
+
+// refusal returns why a certificate is not taken, nil if it is.
+func refusal(g given, concerns []store.Concern, allowed []string) error {
+	from := g.from
+	if from == "-" {
+		from = "standard input"
+	}
+	refuse := func(hint, format string, args ...any) error {
+		text := fmt.Sprintf(format, args...)
+		return &store.Error{Err: store.Because(store.ErrInput, "%s: %q is refused: %s", store.Printable(from), store.Printable(g.cert.Label()), text), Hint: hint}
+	}
+	if aux := g.item.Aux; aux != nil && (len(aux.Reject) > 0 || !slices.Contains(aux.Trust, "1.3.6.1.5.5.7.3.1") && !slices.Contains(aux.Trust, "2.5.29.37.0")) || g.item.Distrusted {
+		return refuse("get it as a plain certificate, if it is to be trusted", "its file says that it is not trusted for servers")
+	}
+	var reasons, flags, advice []string
+	for _, x := range concerns {
+		if slices.Contains(allowed, x.Code) && !x.Never {
+			continue
+		}
+		reasons = append(reasons, x.Text)
+		if x.Advice != "" {
+			advice = append(advice, x.Advice)
+		}
+		if !x.Never {
+			flags = append(flags, "--allow "+x.Code)
+		}
+	}
+	if len(reasons) == 0 {
+		return nil
+	}
+	hint := strings.Join(advice, "; ")
+	if len(flags) == len(reasons) {
+		hint = strings.TrimPrefix(hint+"; ", "; ") + strings.Join(flags, " ") + " overrides this"
+	}
+	return refuse(hint, "%s", strings.Join(reasons, "; "))
+}
+
+// advise tells what a person should know of a certificate that is taken.
+func (a *App) advise(g given) {
+	label := store.Printable(g.cert.Label())
+	if p := g.cert.Parsed; p != nil {
+		names := slices.Concat(p.PermittedDNSDomains, p.PermittedEmailAddresses, p.PermittedURIDomains)
+		for _, n := range p.PermittedIPRanges {
+			names = append(names, n.String())
+		}
+		if len(names) > 0 {
+			a.Streams.Noticef("%q can only vouch for %s", label, store.Printable(strings.Join(names, ", ")))
+		}
+	}
+	if limits := g.cert.ExtendedKeyUsage(); limits != nil && !slices.Contains(limits, store.PurposeServerAuth) && !slices.Contains(limits, store.PurposeAny) {
+		a.Streams.Noticef("%q limits itself to %s: programs will not accept servers by it", label, words(limits))
+	}
+}
+
+// crowded returns the first file that several of the certificates are from.
+func crowded(list []given) string {
+	seen := map[string]bool{}
+	for _, g := range list {
+		if seen[g.from] {
+			return g.from
+		}
+		seen[g.from] = true
+	}
+	return ""
+}
+
+func names(list []given) string {
+	var out []string
+	for _, g := range list {
+		out = append(out, fmt.Sprintf("%q (%s)", store.Printable(g.cert.Label()), g.cert.SHA256.Short()))
+	}
+	return strings.Join(out, ", ")
+}
+
+// trustIn returns what trusting certificates means in a store. If no purpose
+// is asked for, it is server-auth, or any where a store cannot tell.
+func trustIn(i store.Info, list []given, purposes []store.Purpose) []store.Change {
+	if len(purposes) == 0 {
+		purposes = []store.Purpose{store.PurposeServerAuth}
+		if !slices.Contains(i.Express.Purposes, store.PurposeServerAuth) {
+			purposes = []store.Purpose{store.PurposeAny}
+		}
+	}
+	var out []store.Change
+	for _, g := range list {
+		trust := store.TrustFor(store.Trusted, purposes...)
+		out = append(out, store.Change{Fingerprint: g.cert.SHA256, DER: g.cert.Raw, Trust: &trust})
+	}
+	return out
+}

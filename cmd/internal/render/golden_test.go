@@ -1,0 +1,199 @@
+package render
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/certtrust/certtrust/cmd/internal/term"
+	"github.com/certtrust/certtrust/store"
+)
+
+func TestList(t *testing.T) {
+	header, records := makeListing(t)
+	for _, test := range []struct {
+		file, format string
+		width        int
+		options      ListOptions
+	}{
+		{"list-piped.txt", "table", 0, ListOptions{}},
+		{"list-160.txt", "", 160, ListOptions{}},
+		{"list-100.txt", "table", 100, ListOptions{}},
+		{"list-60.txt", "table", 60, ListOptions{}},
+		{"list-by-store.txt", "table", 120, ListOptions{ByStore: true}},
+		{"list.json", "json", 80, ListOptions{}},
+		{"list-pem.json", "json", 0, ListOptions{PEM: true}},
+		{"list.jsonl", "jsonl", 80, ListOptions{}},
+		{"list.csv", "csv", 80, ListOptions{}},
+		{"list.pem", "pem", 80, ListOptions{}},
+	} {
+		t.Run(test.file, func(t *testing.T) {
+			s, out, errs := term.Test("")
+			s.Width = test.width
+			view, err := NewListView(test.format, s, test.options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := List(view, header, records); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, test.file, out, errs)
+		})
+	}
+}
+
+func TestEmptyList(t *testing.T) {
+	for _, format := range ListFormats() {
+		s, out, errs := term.Test("")
+		view, err := NewListView(format, s, ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := List(view, NewListHeader("host", []string{"/mnt"}, nil), nil); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, "list-empty."+format, out, errs)
+	}
+}
+
+// docs are the documents of the goldens. Those whose name ends in ".txt" are
+// written for people.
+func docs(t *testing.T) map[string]Doc {
+	c := makeCerts(t)
+
+	systemInfo := info(system, "Debian's CA certificates", store.ScopeSystem)
+	systemInfo.Access.Write = &store.Obstacle{Kind: store.NeedsElevation, Text: "only root may write it", Hint: "run it with sudo"}
+	firefoxInfo := info(firefox, "Firefox, profile 既定", store.ScopeUser)
+	firefoxInfo.Owner, firefoxInfo.Readers = "ann", []string{"Firefox"}
+	followInfo := info("java:/etc/ssl/certs/java/cacerts", "Debian's Java CA certificates", store.ScopeSystem)
+	followInfo.Default, followInfo.DerivedFrom = false, system
+	jdkInfo := info(jdk, "JDK 21", store.ScopeSystem)
+	jdkInfo.Access.Read = &store.Obstacle{Kind: store.Damaged, Text: "the digest does not match"}
+	stores := []StoreRecord{
+		{systemInfo, []string{"/etc/debian_version is there"}},
+		{firefoxInfo, []string{"profiles.ini names it", "it is the default"}},
+		{followInfo, nil},
+		{jdkInfo, []string{"/opt is looked through"}},
+	}
+	elsewhere := []string{"no Chromium: /home/ann/.pki/nssdb is not there"}
+
+	in := []Holding{
+		NewHolding(system, store.Entry{Label: c.root.Label(), Trust: store.TrustFor(store.Trusted, store.PurposeAny),
+			Origin: store.Origin{By: store.ByVendor, Detail: "ca-certificates"}, Source: store.Source{Kind: "bundle", Path: "/etc/ssl/certs/ca-certificates.crt"}}),
+		NewHolding(firefox, store.Entry{Label: "evil\x1b[31m", Trust: store.TrustFor(store.Distrusted, store.PurposeAny),
+			Origin: store.Origin{By: store.ByUser}, Problems: []store.Problem{{Code: "stale", Text: "left over\n"}}}),
+	}
+	root := NewShowCertificate(c.root, in, now, true)
+	shown := []ShowCertificate{
+		root,
+		NewShowCertificate(c.sub, nil, now, false),
+		NewShowCertificate(c.leaf, nil, now, false),
+		NewShowCertificate(c.odd, nil, now, false),
+		NewShowCertificate(c.evil, nil, now, false),
+		NewShowCertificate(store.NewCert([]byte("not DER")), nil, now, false),
+	}
+	shown[5].ParseError = "x509: malformed certificate"
+	shown[5].Concerns = shown[5].Concerns[:1]
+	for i := range shown {
+		for j, concern := range shown[i].Concerns {
+			if concern.Code == "unparsable" {
+				shown[i].Concerns[j].Text = "it is not well-formed: x509: negative serial number"
+			}
+		}
+	}
+
+	step := store.Step{
+		Action: store.ActionAdd, Fingerprint: c.root.SHA256, Label: c.evil.Label(),
+		Before: &store.State{}, After: &store.State{Present: true, Label: c.evil.Label(), Trust: store.TrustFor(store.Trusted, store.PurposeAny)},
+		Files: []string{"/usr/local/share/ca-certificates/Example Root\u202e.crt"}, Elevated: true,
+	}
+	rebuild := store.Step{Action: store.ActionRebuild, Files: []string{"/etc/ssl/certs/ca-certificates.crt"},
+		Commands: [][]string{{"/usr/sbin/update-ca-certificates", "--hooksdir", "it's"}}, Elevated: true}
+	trust := store.Step{Action: store.ActionTrust, Fingerprint: c.cjk.SHA256, Label: c.cjk.Label(),
+		Before: &store.State{Present: true}, After: &store.State{Present: true, Trust: store.TrustFor(store.Trusted, store.PurposeServerAuth)}}
+	plan := store.Plan{
+		Store: system, Basis: "sha256:00", Steps: []store.Step{step, rebuild},
+		Want:    []store.Change{{Fingerprint: c.root.SHA256, DER: c.root.Raw, Trust: &step.After.Trust}},
+		Undo:    []store.Change{{Fingerprint: c.root.SHA256, Absent: true}},
+		Notices: []string{"this store holds for all purposes"},
+	}
+	firefoxPlan := store.Plan{Store: firefox, Steps: []store.Step{trust}, Refused: []store.Refused{
+		store.Refuse(c.odd.SHA256, &store.Error{Err: store.Because(store.ErrUnsupported, "negative serial numbers cannot be held"), Hint: "get a new certificate"}),
+		{Problem: "orphan", Code: "failed", Reason: "its key is missing"},
+	}}
+	certificates := []ChangeCertificate{
+		NewChangeCertificate(c.root, "trusted", "", nil),
+		NewChangeCertificate(c.cjk, "trusted", "", store.Concerns(c.cjk, now)),
+		NewChangeCertificate(c.sub, "stored", "", nil),
+		NewChangeCertificate(c.leaf, "refused", "it is a leaf", store.Concerns(c.leaf, now)),
+		NewChangeCertificate(c.long, "trusted", "", nil),
+	}
+
+	dry := NewChangeDoc("trust")
+	dry.DryRun, dry.Changed, dry.Certificates = true, true, certificates[:2]
+	dry.Stores = []ChangeStore{
+		{Store: system, Result: Changed, Plan: &plan},
+		{Store: firefox, Result: Changed, Plan: &firefoxPlan},
+		{Store: "nss:chromium", Result: Unchanged, Plan: &store.Plan{Store: "nss:chromium"}},
+		{Store: jdk, Result: LeftOut, Error: NewErrorInfo(errJDK)},
+	}
+
+	done := NewChangeDoc("import")
+	done.Set, done.Changed, done.Certificates = "20260615-1", true, certificates
+	done.Stores = []ChangeStore{
+		{Store: system, Result: Changed, Plan: &plan, Receipt: &store.Receipt{Store: system, Done: []store.Step{step, trust, rebuild,
+			{Action: store.ActionAdd, After: &store.State{Present: true}}, {Action: store.ActionRemove}, {Action: store.ActionMend}},
+			Undo: plan.Undo, Notices: []string{"running programs read it when they start anew"}}},
+		{Store: firefox, Result: Changed, Plan: &firefoxPlan, Receipt: &store.Receipt{Store: firefox, Done: []store.Step{trust}}, Notices: []string{"Firefox is running"}},
+		{Store: "nss:chromium", Result: Unchanged},
+		{Store: jdk, Result: LeftOut, Error: NewErrorInfo(errJDK)},
+	}
+
+	failed := NewChangeDoc("trust")
+	failed.Certificates = certificates[:1]
+	failed.Error = NewErrorInfo(&store.Error{Op: "trust", Err: store.ErrPermission, Hint: "run it with sudo"})
+	failed.Stores = []ChangeStore{
+		{Store: firefox, Result: TakenBack},
+		{Store: system, Result: Failed, Error: NewErrorInfo(&store.Error{Op: "apply", Store: system, Path: "/etc/ssl/certs",
+			Err: store.Because(store.ErrPermission, "permission denied"), Hint: "run it with sudo"})},
+		{Store: "nss:chromium", Result: Failed, Error: NewErrorInfo(&store.Error{Op: "apply", Store: "nss:chromium", Err: store.ErrLocked, Hint: "close Chromium"})},
+		{Store: jdk, Result: Refused, Error: NewErrorInfo(errors.New("two certificates want one alias"))},
+	}
+
+	history := NewHistoryDoc([]HistorySet{
+		{ID: "20260615-1", Time: now, By: "root", Command: []string{"certtrust", "trust", "my ca.pem"}, State: "done", Stores: []HistoryStore{
+			{Store: system, State: "done", Done: []store.Step{step}}, {Store: firefox, State: "undone", UndoneBy: "20260615-2"}}},
+		{ID: "20260614-1", Time: now.AddDate(0, 0, -1), By: "ann\u202e", Command: []string{"certtrust", "remove", "0123456789abcdef"}, State: "undone", Stores: []HistoryStore{{Store: firefox}}},
+	})
+	version := NewVersionDoc("1.2.3", "go1.26.0", "linux/amd64")
+
+	all := map[string]Doc{
+		"stores-verbose.txt": NewStoresDoc(stores, elsewhere, true),
+	}
+	for name, doc := range map[string]Doc{
+		"stores": NewStoresDoc(stores, elsewhere, false), "show": NewShowDoc(shown),
+		"change-dry-run": dry, "change-done": done, "change-failed": failed,
+		"history": history, "version": version,
+		"error": NewErrorDoc(fmt.Errorf("list: %w", errJDK)),
+	} {
+		all[name+".txt"], all[name+".json"] = doc, doc
+	}
+	return all
+}
+
+func TestDocs(t *testing.T) {
+	formats := map[string]string{"txt": "table", "json": "json"}
+	for file, doc := range docs(t) {
+		t.Run(file, func(t *testing.T) {
+			s, out, errs := term.Test("")
+			for extension, format := range formats {
+				if len(file) > len(extension) && file[len(file)-len(extension):] == extension {
+					if err := Write(s, format, doc); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			golden(t, file, out, errs)
+		})
+	}
+}

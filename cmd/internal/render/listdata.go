@@ -1,0 +1,205 @@
+package render
+
+import (
+	"encoding/csv"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/certtrust/certtrust/cmd/internal/term"
+	"github.com/certtrust/certtrust/store"
+)
+
+// ListDoc is a listing as one document.
+type ListDoc struct {
+	ListHeader
+	Entries []ListRecord `json:"entries"`
+	Summary ListSummary  `json:"summary"`
+}
+
+// jsonView writes a [ListDoc].
+type jsonView struct {
+	listing
+	s *term.Streams
+	o ListOptions
+}
+
+func newJSONView(s *term.Streams, o ListOptions) ListView { return &jsonView{s: s, o: o} }
+
+func (v *jsonView) Record(r ListRecord) error { return v.listing.Record(withPEM(r, v.o)) }
+
+func (v *jsonView) End(sum ListSummary) error {
+	return JSON(v.s.Out, ListDoc{v.header, v.records, sum})
+}
+
+func withPEM(r ListRecord, o ListOptions) ListRecord {
+	if o.PEM {
+		r.PEM = r.pem()
+	}
+	return r
+}
+
+// ListEntryLine is a line of a listing in JSON lines.
+type ListEntryLine struct {
+	Schema string `json:"schema"`
+	ListRecord
+}
+
+// ListSummaryLine is the last line of a listing in JSON lines: without it the
+// listing was cut off.
+type ListSummaryLine struct {
+	Schema string `json:"schema"`
+	ListSummary
+}
+
+// linesView writes a [ListHeader], a [ListEntryLine] for each entry, and a
+// [ListSummaryLine].
+type linesView struct {
+	s *term.Streams
+	o ListOptions
+}
+
+func newLinesView(s *term.Streams, o ListOptions) ListView { return linesView{s, o} }
+
+func (v linesView) Header(h ListHeader) error { return JSONLine(v.s.Out, h) }
+
+func (v linesView) Record(r ListRecord) error {
+	return JSONLine(v.s.Out, ListEntryLine{Schema("entry"), withPEM(r, v.o)})
+}
+
+func (v linesView) End(sum ListSummary) error {
+	return JSONLine(v.s.Out, ListSummaryLine{Schema("summary"), sum})
+}
+
+// csvColumns are the columns of a listing in CSV. New ones are added at the
+// end.
+var csvColumns = []struct {
+	name  string
+	value func(r ListRecord) string
+}{
+	{"sha256", func(r ListRecord) string {
+		if r.SHA256.IsZero() {
+			return ""
+		}
+		return r.SHA256.String()
+	}},
+	{"label", func(r ListRecord) string { return store.Printable(r.Label) }},
+	{"subject", func(r ListRecord) string { return r.Subject }},
+	{"issuer", func(r ListRecord) string { return r.Issuer }},
+	{"serial", func(r ListRecord) string { return r.Serial }},
+	{"notBefore", func(r ListRecord) string { return timeText(r.NotBefore) }},
+	{"notAfter", func(r ListRecord) string { return timeText(r.NotAfter) }},
+	{"daysLeft", func(r ListRecord) string {
+		if r.DaysLeft == nil {
+			return ""
+		}
+		return strconv.Itoa(*r.DaysLeft)
+	}},
+	{"ca", func(r ListRecord) string { return strconv.FormatBool(r.CA) }},
+	{"selfIssued", func(r ListRecord) string { return strconv.FormatBool(r.SelfIssued) }},
+	{"key", func(r ListRecord) string { return r.Key }},
+	{"signature", func(r ListRecord) string { return r.Signature }},
+	{"purposesLimit", func(r ListRecord) string { return join(r.PurposesLimit, " ") }},
+	{"parseError", func(r ListRecord) string { return r.ParseError }},
+	{"store", func(r ListRecord) string { return string(r.Store) }},
+	{"storeLabel", func(r ListRecord) string { return store.Printable(r.StoreLabel) }},
+	{"trust", func(r ListRecord) string { return trustText(r.Trust) }},
+	{"origin", func(r ListRecord) string { return string(r.Origin.By) }},
+	{"originDetail", func(r ListRecord) string { return r.Origin.Detail }},
+	{"sourceKind", func(r ListRecord) string { return r.Source.Kind }},
+	{"sourcePath", func(r ListRecord) string { return r.Source.Path }},
+	{"sourceItem", func(r ListRecord) string { return r.Source.Item }},
+	{"problems", func(r ListRecord) string {
+		var codes []string
+		for _, p := range r.Problems {
+			codes = include(codes, p.Code)
+		}
+		return strings.Join(codes, " ")
+	}},
+}
+
+func timeText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// csvCell makes text fit for a cell: printable, and not to be taken for a
+// formula by a spreadsheet. A number is none.
+func csvCell(text string) string {
+	text = term.Safe(text)
+	if _, err := strconv.Atoi(text); err == nil {
+		return text
+	}
+	if strings.IndexAny(text, "=+-@\t\r＝＋－＠") == 0 {
+		return "'" + text
+	}
+	return text
+}
+
+// csvView writes a line for each entry, as RFC 4180 has it.
+type csvView struct {
+	s      *term.Streams
+	w      *csv.Writer
+	stores []ListStore
+}
+
+func newCSVView(s *term.Streams, _ ListOptions) ListView {
+	w := csv.NewWriter(s.Out)
+	w.UseCRLF = true
+	return &csvView{s: s, w: w}
+}
+
+func (v *csvView) Header(h ListHeader) error {
+	v.stores = h.Stores
+	var names []string
+	for _, c := range csvColumns {
+		names = append(names, c.name)
+	}
+	return v.w.Write(names)
+}
+
+func (v *csvView) Record(r ListRecord) error {
+	var cells []string
+	for _, c := range csvColumns {
+		cells = append(cells, csvCell(c.value(r)))
+	}
+	return v.w.Write(cells)
+}
+
+func (v *csvView) End(ListSummary) error {
+	v.w.Flush()
+	if err := v.w.Error(); err != nil {
+		return err
+	}
+	incomplete(v.s, v.stores)
+	return nil
+}
+
+// pemView writes each certificate once, under comments that tell its name.
+type pemView struct {
+	listing
+	s *term.Streams
+}
+
+func newPEMView(s *term.Streams, _ ListOptions) ListView { return &pemView{s: s} }
+
+func (v *pemView) End(ListSummary) error {
+	between := ""
+	for _, g := range groups(v.records) {
+		pem := g.pem()
+		if pem == "" {
+			continue
+		}
+		_, err := fmt.Fprintf(v.s.Out, "%s# label: %s\n# sha256: %s\n# stores: %s\n%s", between,
+			store.Printable(g.name()), g.SHA256, term.Safe(join(g.stores, " ")), pem)
+		if err != nil {
+			return err
+		}
+		between = "\n"
+	}
+	incomplete(v.s, v.header.Stores)
+	return nil
+}

@@ -1,0 +1,493 @@
+package anchors
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/certfile"
+)
+
+// edits is what a plan comes down to.
+type edits struct {
+	writes  map[string][]byte // files, by path
+	removes []string          // files and links, by path
+	drops   []string          // names of links in the hash directory that go, with the hash links to them
+	renew   []string          // names of links that the tool shall make anew
+	lines   []string          // what the hooks are told: "-" and the path of a link
+	rebuild bool
+
+	have []store.Fingerprint // afterwards trusted
+	lack []store.Fingerprint // afterwards not
+}
+
+// planner turns changes into steps and edits.
+type planner struct {
+	s     *Store
+	st    *state
+	java  *javaStore
+	plan  store.Plan
+	edits edits
+}
+
+func (s *Store) newPlanner(ctx context.Context) (*planner, error) {
+	st, err := s.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &planner{
+		s: s, st: st, java: s.readJava(),
+		plan:  store.Plan{Store: s.info.ID, Basis: st.digest(), Steps: []store.Step{}},
+		edits: edits{writes: map[string][]byte{}},
+	}, nil
+}
+
+// Plan returns the steps to what is wanted.
+func (s *Store) Plan(ctx context.Context, want []store.Change) (store.Plan, error) {
+	p, err := s.newPlanner(ctx)
+	if err != nil {
+		return store.Plan{}, s.fail("plan", "", err)
+	}
+	if err := p.changes(want); err != nil {
+		return store.Plan{}, s.fail("plan", "", err)
+	}
+	return p.plan, nil
+}
+
+func (p *planner) changes(want []store.Change) error {
+	p.plan.Want = want
+	seen := map[string]store.Change{}
+	for _, c := range want {
+		key := c.Fingerprint.String() + c.Item
+		if before, twice := seen[key]; twice {
+			if !sameWish(before, c) {
+				return store.Because(store.ErrConflict, "%s is wanted in two ways at once", c.Fingerprint.Short())
+			}
+			continue
+		}
+		seen[key] = c
+		if err := p.change(c); err != nil {
+			p.plan.Refused = append(p.plan.Refused, store.Refuse(c.Fingerprint, err))
+		}
+	}
+	p.finish()
+	return nil
+}
+
+func sameWish(a, b store.Change) bool {
+	if a.Absent != b.Absent || (a.Trust == nil) != (b.Trust == nil) {
+		return false
+	}
+	return a.Trust == nil || a.Trust.Equal(*b.Trust, true)
+}
+
+// finish adds the step that all changes share, and says what else it brings.
+func (p *planner) finish() {
+	if !p.edits.rebuild {
+		return
+	}
+	p.plan.Steps = append(p.plan.Steps, store.Step{
+		Action: store.ActionRebuild, Files: []string{p.s.family.bundle, p.s.family.hashDir},
+		Commands: [][]string{{p.s.family.tool}}, Elevated: p.s.host.EUID != 0,
+	})
+	after := p.st.expected()
+	for _, a := range p.st.anchors {
+		for _, c := range a.certs() {
+			if a.enabled && !a.der && !p.st.inBundle[c.SHA256] && after[c.SHA256] && !slices.Contains(p.edits.have, c.SHA256) && !slices.Contains(p.edits.lack, c.SHA256) {
+				p.notice("the update also brings in %q (%s), which lies in %s", store.Printable(c.Label()), c.SHA256.Short(), store.Printable(a.path))
+			}
+		}
+	}
+	for _, c := range plainCerts(p.st.bundle) {
+		if !after[c.SHA256] && !slices.Contains(p.edits.lack, c.SHA256) && !slices.Contains(p.edits.have, c.SHA256) {
+			p.notice("the update also drops %q (%s), which comes from no anchor", store.Printable(c.Label()), c.SHA256.Short())
+		}
+	}
+}
+
+func (p *planner) notice(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(p.plan.Notices, text) {
+		p.plan.Notices = append(p.plan.Notices, text)
+	}
+}
+
+// change plans one change. The error says why it cannot be.
+func (p *planner) change(c store.Change) error {
+	if c.DER != nil && store.FingerprintOf(c.DER) != c.Fingerprint {
+		return store.Because(store.ErrInput, "the certificate does not have the fingerprint that is given with it")
+	}
+	if c.Absent {
+		return p.withdraw(c, true)
+	}
+	if c.Trust == nil {
+		if c.Label != nil {
+			p.notice("%s keeps no labels", p.s.info.ID)
+		}
+		if c.DER != nil && p.find(c.Fingerprint) == nil {
+			return errOnlyTrusted
+		}
+		return nil
+	}
+	t := c.Trust.Normal()
+	switch {
+	case len(t) == 0:
+		return errOnlyTrusted
+	case len(t) > 1 || t[0].Purpose != store.PurposeAny:
+		return &store.Error{Err: store.Because(store.ErrUnsupported, "this store cannot tell purposes apart: what it trusts is trusted for any, not only for %s", wantedPurposes(t)),
+			Hint: "leave --purpose out, or say --purpose any"}
+	case len(t[0].Hosts) > 0 || !t[0].DistrustAfter.IsZero():
+		return store.Because(store.ErrUnsupported, "this store cannot limit trust to hosts or dates")
+	case t[0].Decision == store.Distrusted:
+		return p.withdraw(c, false)
+	}
+	return p.entrust(c)
+}
+
+var errOnlyTrusted = store.Because(store.ErrUnsupported, "this store trusts what it holds: it cannot hold a certificate without trusting it")
+
+func wantedPurposes(t store.Trust) string {
+	var names []string
+	for _, r := range t {
+		names = append(names, string(r.Purpose))
+	}
+	return strings.Join(names, ", ")
+}
+
+// find returns the certificate of a fingerprint, nil if the store lacks it.
+func (p *planner) find(fp store.Fingerprint) *store.Cert {
+	files := []*certfile.File{p.st.bundle}
+	for _, a := range p.st.anchors {
+		files = append(files, a.file)
+	}
+	for _, x := range p.st.strays {
+		files = append(files, x.file)
+	}
+	for _, f := range files {
+		if f == nil {
+			continue
+		}
+		for _, item := range f.Items {
+			if item.Cert.SHA256 == fp {
+				return item.Cert
+			}
+		}
+	}
+	return nil
+}
+
+// state returns how a certificate stands now.
+func (p *planner) state(fp store.Fingerprint) store.State {
+	st := store.State{}
+	for _, a := range p.st.anchors {
+		if holds(a.file, fp) {
+			st.Present = true
+			if a.listed && !a.enabled {
+				st.Trust = store.TrustFor(store.Distrusted, store.PurposeAny)
+			}
+		}
+	}
+	if p.st.inBundle[fp] || p.inStray(fp) {
+		st.Present = true
+		st.Trust = store.TrustFor(store.Trusted, store.PurposeAny)
+	}
+	return st
+}
+
+func (p *planner) inStray(fp store.Fingerprint) bool {
+	return slices.ContainsFunc(p.st.strays, func(x stray) bool { return holds(x.file, fp) })
+}
+
+// sound reports whether an anchor makes its one certificate trusted by every
+// reader.
+func (a anchor) sound() bool {
+	return a.err == nil && a.enabled && !a.der && len(a.file.Items) == 1 && !a.file.Items[0].TrustedLabel &&
+		len(a.file.Notices) == 0 && a.mode.Perm()&0o004 != 0
+}
+
+// entrust plans to make a certificate trusted.
+func (p *planner) entrust(c store.Change) error {
+	cert := p.find(c.Fingerprint)
+	if c.DER != nil {
+		cert = store.NewCert(c.DER)
+	}
+	if cert == nil {
+		return store.Because(store.ErrNotFound, "the store does not hold it, so the certificate itself is needed")
+	}
+	if cert.Version == 0 {
+		return store.Because(store.ErrInput, "it is not a certificate: its structure cannot be read")
+	}
+	step := store.Step{Action: store.ActionAdd, Fingerprint: c.Fingerprint, Label: cert.Label(), Elevated: p.s.host.EUID != 0}
+	before := p.state(c.Fingerprint)
+	step.Before, step.After = &before, &store.State{Present: true, Trust: store.TrustFor(store.Trusted, store.PurposeAny)}
+	undo := store.Change{Fingerprint: c.Fingerprint, Absent: true}
+
+	p.edits.have = append(p.edits.have, c.Fingerprint)
+	for _, a := range p.st.anchors {
+		if !holds(a.file, c.Fingerprint) || !a.sound() {
+			continue
+		}
+		name := linkName(a.path, p.s.family.suffix)
+		switch {
+		case !p.st.inBundle[c.Fingerprint] || !p.s.hashed(p.st, a):
+			// It is an anchor, and was not built in (fully).
+			step.Action = store.ActionRebuild
+			step.Files = []string{p.s.family.bundle, p.s.link(name)}
+			p.renew(name)
+			undo.Absent = !a.vendor
+			if a.vendor {
+				distrusted := store.TrustFor(store.Distrusted, store.PurposeAny)
+				undo.Trust = &distrusted
+			}
+		case p.java.lacks(cert):
+			step.Action = store.ActionRebuild
+			step.Files = []string{p.s.family.java.path}
+			p.renew(name)
+			undo = store.Change{}
+		default:
+			return nil
+		}
+		p.add(step, undo)
+		return nil
+	}
+	for _, a := range p.st.anchors {
+		if a.vendor && !a.enabled && a.err == nil && !a.der && len(a.file.Items) == 1 && holds(a.file, c.Fingerprint) {
+			step.Action = store.ActionTrust
+			step.Files = []string{p.s.family.vendorConf}
+			p.editConf(a.line, true)
+			p.edits.rebuild = true
+			distrusted := store.TrustFor(store.Distrusted, store.PurposeAny)
+			p.add(step, store.Change{Fingerprint: c.Fingerprint, Trust: &distrusted})
+			return nil
+		}
+	}
+	file, content := p.s.ownPath(c.Fingerprint), certfile.EncodePEM(cert)
+	if c.Item != "" {
+		var err error
+		if file, content, err = p.restore(c, content); err != nil {
+			return err
+		}
+	}
+	for _, a := range p.st.anchors {
+		if a.path == file {
+			return &store.Error{Path: file, Err: store.Because(store.ErrConflict, "there is another file of that name"),
+				Hint: "look what it is, and move it away"}
+		}
+	}
+	step.Files = []string{file}
+	p.edits.writes[file] = content
+	p.renew(linkName(file, p.s.family.suffix))
+	p.add(step, undo)
+	return nil
+}
+
+// restore returns where and with which content an anchor is put back.
+func (p *planner) restore(c store.Change, content []byte) (string, []byte, error) {
+	dir := p.s.family.adminDir + "/"
+	if path.Clean(c.Item) != c.Item || !strings.HasPrefix(c.Item, dir) || !strings.HasSuffix(c.Item, p.s.family.suffix) || strings.ContainsAny(c.Item, "\n\r\x00") {
+		return "", nil, store.Because(store.ErrInput, "%s is no place for an anchor", store.Printable(c.Item))
+	}
+	if c.Content == nil {
+		return c.Item, content, nil
+	}
+	f := certfile.ReadPEM(c.Content)
+	if len(f.Items) != 1 || len(f.Notices) > 0 || f.Items[0].TrustedLabel || f.Items[0].Cert.SHA256 != c.Fingerprint {
+		return "", nil, store.Because(store.ErrInput, "the content for %s is not this certificate alone", store.Printable(c.Item))
+	}
+	return c.Item, c.Content, nil
+}
+
+func (p *planner) add(step store.Step, undo store.Change) {
+	p.plan.Steps = append(p.plan.Steps, step)
+	if !undo.Fingerprint.IsZero() {
+		p.plan.Undo = append(p.plan.Undo, undo)
+	}
+}
+
+func (p *planner) renew(name string) {
+	p.edits.renew = append(p.edits.renew, name)
+	p.edits.rebuild = true
+}
+
+func (s *Store) link(name string) string { return path.Join(s.family.hashDir, name) }
+
+// withdraw plans to make a certificate not trusted: with gone, that nothing of
+// it is left; otherwise the vendor's files stay and are disabled.
+func (p *planner) withdraw(c store.Change, gone bool) error {
+	fp := c.Fingerprint
+	cert := p.find(fp)
+	if cert == nil {
+		if !gone {
+			p.notice("%s has no list of distrusted certificates: %s is not in it, and that is all it can say", p.s.info.ID, fp.Short())
+		}
+		if p.java.keeps(fp) {
+			p.dropJavaOrphan(fp)
+		}
+		return nil
+	}
+	step := store.Step{Action: store.ActionRemove, Fingerprint: fp, Label: cert.Label(), Elevated: p.s.host.EUID != 0}
+	before := p.state(fp)
+	step.Before, step.After = &before, &store.State{}
+	trusted := store.TrustFor(store.Trusted, store.PurposeAny)
+	var undo []store.Change
+	var failed error
+	vendor := false
+	for _, a := range p.st.anchors {
+		if !holds(a.file, fp) || (c.Item != "" && c.Item != a.path) {
+			continue
+		}
+		switch {
+		case a.vendor && !a.enabled:
+			vendor = true
+		case a.vendor && gone:
+			return &store.Error{Path: a.path, Err: store.Because(store.ErrManaged, "it belongs to the vendor, whose next update would bring it back"),
+				Hint: "distrust it instead: certtrust distrust " + fp.String()}
+		case a.vendor && len(a.file.Items) > 1:
+			return &store.Error{Path: a.path, Err: store.Because(store.ErrUnsupported, "the vendor's file holds other certificates too, which would be distrusted with it")}
+		case a.vendor:
+			vendor = true
+			step.Action, step.After = store.ActionTrust, &store.State{Present: true, Trust: store.TrustFor(store.Distrusted, store.PurposeAny)}
+			step.Files = append(step.Files, p.s.family.vendorConf)
+			p.editConf(a.line, false)
+			p.dropLink(a.path)
+			undo = append(undo, store.Change{Fingerprint: fp, Trust: &trusted})
+		default:
+			back, err := p.takeOut(a, fp)
+			if err != nil {
+				failed = err
+				continue
+			}
+			step.Files = append(step.Files, a.path)
+			undo = append(undo, store.Change{Fingerprint: fp, DER: cert.Raw, Trust: &trusted, Item: back.item, Content: back.content})
+		}
+	}
+	for _, x := range p.st.strays {
+		if !holds(x.file, fp) || x.stale || (c.Item != "" && c.Item != x.path) {
+			continue
+		}
+		if _, err := p.takeOut(anchor{path: x.path, raw: x.raw, file: x.file}, fp); err != nil {
+			failed = err
+			continue
+		}
+		step.Files = append(step.Files, x.path)
+		if len(undo) == 0 {
+			undo = append(undo, store.Change{Fingerprint: fp, DER: cert.Raw, Trust: &trusted})
+		}
+	}
+	if failed != nil {
+		return failed
+	}
+	if len(step.Files) == 0 && p.st.inBundle[fp] && c.Item == "" { // a leftover of the bundle
+		step.Files = []string{p.s.family.bundle}
+		undo = append(undo, store.Change{Fingerprint: fp, DER: cert.Raw, Trust: &trusted})
+	}
+	if len(step.Files) == 0 {
+		return nil
+	}
+	if !gone && !vendor {
+		p.notice("%s has no list of distrusted certificates: %q is removed from it", p.s.info.ID, store.Printable(cert.Label()))
+	}
+	p.edits.lack = append(p.edits.lack, fp)
+	p.edits.rebuild = true
+	p.plan.Steps = append(p.plan.Steps, step)
+	p.plan.Undo = append(p.plan.Undo, undo...)
+	return nil
+}
+
+// original is where an anchor was and what it held, if that can be kept.
+type original struct {
+	item    string
+	content []byte
+}
+
+// takeOut plans to take a certificate out of a file: the file goes if it holds
+// nothing else.
+func (p *planner) takeOut(a anchor, fp store.Fingerprint) (original, error) {
+	raw, file := a.raw, a.file
+	if data, edited := p.edits.writes[a.path]; edited { // by another change of this plan
+		raw, file = data, certfile.ReadPEM(data)
+	}
+	others := slices.DeleteFunc(slices.Clone(file.Items), func(i certfile.Item) bool { return i.Cert.SHA256 == fp })
+	if len(others) == 0 {
+		delete(p.edits.writes, a.path)
+		p.edits.removes = append(p.edits.removes, a.path)
+		p.dropLink(a.path)
+		back := original{}
+		if path.Dir(a.path) != p.s.family.hashDir && a.path != p.s.ownPath(fp) {
+			back.item = a.path
+			if len(file.Items) == 1 && len(file.Notices) == 0 && !a.der && len(a.file.Items) == 1 {
+				back.content = a.raw
+			}
+		}
+		return back, nil
+	}
+	if a.der {
+		return original{}, &store.Error{Path: a.path, Err: store.Because(store.ErrUnsupported, "the file holds several certificates and is not PEM, so one cannot be taken out of it"),
+			Hint: "replace the file by one for each certificate"}
+	}
+	var out bytes.Buffer
+	at := 0
+	for _, item := range file.Items {
+		if item.Cert.SHA256 == fp {
+			out.Write(raw[at:item.Start])
+			at = item.End
+			if at < len(raw) && raw[at] == '\r' {
+				at++
+			}
+			if at < len(raw) && raw[at] == '\n' {
+				at++
+			}
+		}
+	}
+	out.Write(raw[at:])
+	p.edits.writes[a.path] = out.Bytes()
+	p.dropLink(a.path)
+	return original{}, nil
+}
+
+// dropLink plans to drop the links to an anchor, and to tell the hooks.
+func (p *planner) dropLink(file string) {
+	name := linkName(file, p.s.family.suffix)
+	if path.Dir(file) == p.s.family.hashDir {
+		name = path.Base(file)
+	} else if p.st.links[name] != file {
+		return
+	}
+	if !slices.Contains(p.edits.drops, name) {
+		p.edits.drops = append(p.edits.drops, name)
+		p.edits.lines = append(p.edits.lines, "-"+p.s.link(name))
+	}
+}
+
+// editConf plans to enable or disable a line of the vendor's list.
+func (p *planner) editConf(line string, enable bool) {
+	conf, edited := p.edits.writes[p.s.family.vendorConf]
+	if !edited {
+		conf = p.st.conf
+	}
+	lines := strings.SplitAfter(string(conf), "\n")
+	found := false
+	for i, l := range lines {
+		text := strings.TrimSpace(l)
+		if strings.TrimPrefix(text, "!") != line {
+			continue
+		}
+		found = true
+		end := l[len(strings.TrimRight(l, "\r\n")):]
+		lines[i] = line + end
+		if !enable {
+			lines[i] = "!" + line + end
+		}
+	}
+	text := strings.Join(lines, "")
+	if !found && enable { // the vendor's, but not in its list
+		if text != "" && !strings.HasSuffix(text, "\n") {
+			text += "\n"
+		}
+		text += line + "\n"
+	}
+	p.edits.writes[p.s.family.vendorConf] = []byte(text)
+}

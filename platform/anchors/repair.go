@@ -1,0 +1,199 @@
+package anchors
+
+import (
+	"context"
+	"iter"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/certtrust/certtrust/store"
+)
+
+// Problems yields what is wrong with the store: what its entries tell, and
+// where Java's generated key store differs from it.
+func (s *Store) Problems(ctx context.Context) iter.Seq2[store.Problem, error] {
+	return func(yield func(store.Problem, error) bool) {
+		st, err := s.read(ctx)
+		if err != nil {
+			yield(store.Problem{}, s.fail("read", "", err))
+			return
+		}
+		for e, err := range func(yield func(store.Entry, error) bool) { s.entries(st, yield) } {
+			if err != nil {
+				if !yield(store.Problem{}, err) {
+					return
+				}
+				continue
+			}
+			for _, p := range e.Problems {
+				if e.Cert != nil {
+					p.Fingerprint = &e.Cert.SHA256
+				}
+				if !yield(p, nil) {
+					return
+				}
+			}
+		}
+		for _, p := range s.javaProblems(st) {
+			if !yield(p, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (s *Store) javaProblems(st *state) []store.Problem {
+	j := s.readJava()
+	if !j.follows {
+		return nil
+	}
+	file := s.family.java.path
+	if j.err != nil {
+		p := problem("java-unreadable", file)
+		p.Text += ": " + store.Printable(j.err.Error())
+		return []store.Problem{p}
+	}
+	var list []store.Problem
+	if s.pendingUpdate() {
+		list = append(list, problem("update-pending", s.family.java.pending))
+	}
+	for _, a := range st.anchors {
+		if !a.sound() || !st.inBundle[a.file.Items[0].Cert.SHA256] {
+			continue
+		}
+		if c := a.file.Items[0].Cert; j.lacks(c) {
+			p := problem("java-lacks", file)
+			p.Fingerprint = &c.SHA256
+			list = append(list, p)
+		}
+	}
+	for _, item := range j.file.Items {
+		fp := item.Cert.SHA256
+		if !st.inBundle[fp] && strings.HasPrefix(item.Alias, aliasPrefix) {
+			p := problem("java-keeps", file)
+			p.Fingerprint = &fp
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// PlanRepair plans to mend problems.
+func (s *Store) PlanRepair(ctx context.Context, list []store.Problem) (store.Plan, error) {
+	p, err := s.newPlanner(ctx)
+	if err != nil {
+		return store.Plan{}, s.fail("plan", "", err)
+	}
+	p.mend(list)
+	return p.plan, nil
+}
+
+// mend plans the repair of problems. Those that are there no more are passed
+// over.
+func (p *planner) mend(list []store.Problem) {
+	p.plan.Repair = list
+	for _, x := range list {
+		if !x.Mendable {
+			p.plan.Refused = append(p.plan.Refused, store.Refused{
+				Problem: x.Code, Code: store.Code(store.ErrUnsupported), Reason: x.Path + ": " + x.Text,
+				Hint: "this is for a person to decide",
+			})
+			continue
+		}
+		step := store.Step{Action: store.ActionMend, Label: x.Code, Elevated: p.s.host.EUID != 0}
+		if x.Fingerprint != nil {
+			step.Fingerprint = *x.Fingerprint
+		}
+		if p.mendOne(x, &step) {
+			p.plan.Steps = append(p.plan.Steps, step)
+		}
+	}
+	p.finish()
+}
+
+// mendOne plans the repair of one problem and reports whether there is
+// anything to do.
+func (p *planner) mendOne(x store.Problem, step *store.Step) bool {
+	s := p.s
+	switch x.Code {
+	case "dangling-link":
+		name := path.Base(x.Path)
+		if path.Dir(x.Path) != s.family.hashDir || p.st.links[name] == "" || s.final(p.st, name) != "" {
+			return false
+		}
+		step.Files = []string{x.Path}
+		p.edits.drops = append(p.edits.drops, name)
+	case "stale-temporary":
+		if !slices.ContainsFunc(p.st.strays, func(y stray) bool { return y.path == x.Path && y.stale }) {
+			return false
+		}
+		step.Files = []string{x.Path}
+		p.edits.removes = append(p.edits.removes, x.Path)
+	case "java-lacks", "java-keeps", "update-pending":
+		step.Files = []string{s.family.java.path}
+		return p.mendJava(x)
+	default: // the tool's work was not finished
+		step.Files = []string{s.family.bundle}
+		if x.Fingerprint != nil {
+			return p.mendAnchor(x, *x.Fingerprint, step)
+		}
+		p.edits.rebuild = true
+	}
+	return true
+}
+
+func (p *planner) mendAnchor(x store.Problem, fp store.Fingerprint, step *store.Step) bool {
+	p.edits.rebuild = true
+	if x.Code == "no-anchor" || x.Code == "still-in-bundle" {
+		if !p.st.inBundle[fp] {
+			return false
+		}
+		p.edits.lack = append(p.edits.lack, fp)
+		if cert := p.find(fp); x.Code == "no-anchor" && cert != nil {
+			trusted := store.TrustFor(store.Trusted, store.PurposeAny)
+			p.plan.Undo = append(p.plan.Undo, store.Change{Fingerprint: fp, DER: cert.Raw, Trust: &trusted})
+		}
+		return true
+	}
+	for _, a := range p.st.anchors {
+		if a.path == x.Path && holds(a.file, fp) {
+			if len(a.file.Items) == 1 {
+				name := linkName(a.path, p.s.family.suffix)
+				p.renew(name)
+				step.Files = append(step.Files, p.s.link(name))
+			}
+			return true
+		}
+	}
+	return false
+}
+
+func (p *planner) mendJava(x store.Problem) bool {
+	switch {
+	case x.Code == "update-pending":
+		if !p.s.pendingUpdate() {
+			return false
+		}
+		p.edits.lines = append(p.edits.lines, "")
+	case x.Fingerprint == nil:
+		return false
+	case x.Code == "java-keeps":
+		lines := p.s.javaRemoval(p.java, *x.Fingerprint)
+		if len(lines) == 0 {
+			return false
+		}
+		p.edits.lines = append(p.edits.lines, lines...)
+		p.edits.lack = append(p.edits.lack, *x.Fingerprint)
+	default:
+		for _, a := range p.st.anchors {
+			if a.sound() && holds(a.file, *x.Fingerprint) && p.java.lacks(a.file.Items[0].Cert) {
+				p.edits.lines = append(p.edits.lines, "+"+p.s.link(linkName(a.path, p.s.family.suffix)))
+				p.edits.have = append(p.edits.have, *x.Fingerprint)
+				return true
+			}
+		}
+		return false
+	}
+	return true
+}

@@ -1,0 +1,108 @@
+package anchors
+
+import (
+	"context"
+	"iter"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/store"
+)
+
+// maxFile is the largest file that is read: more than a hundred times the
+// bundles that systems have.
+const maxFile = 64 << 20
+
+// Store is a system's anchor store: a [store.Editor] and [store.Repairer].
+type Store struct {
+	host   *host.Host
+	family family
+	info   store.Info
+
+	// Wait is how long a change waits for another program to finish with the
+	// store before it gives up with [store.ErrLocked].
+	Wait time.Duration
+}
+
+var (
+	_ store.Editor   = (*Store)(nil)
+	_ store.Repairer = (*Store)(nil)
+)
+
+func newStore(h *host.Host, f family, hasTool bool) *Store {
+	s := &Store{host: h, family: f, Wait: 30 * time.Second}
+	s.info = store.Info{
+		ID:       SystemID,
+		Backend:  SystemID.Backend(),
+		Title:    f.title,
+		Scope:    store.ScopeSystem,
+		Root:     h.Root,
+		Location: f.bundle,
+		Default:  true,
+		Express: store.Express{
+			Purposes:  []store.Purpose{store.PurposeAny},
+			Decisions: []store.Decision{store.Trusted, store.Distrusted},
+		},
+		Readers: f.readers,
+	}
+	if h.Live {
+		s.info.Root = ""
+	}
+	s.info.Access.Write = s.writeObstacle(hasTool)
+	return s
+}
+
+func (s *Store) writeObstacle(hasTool bool) *store.Obstacle {
+	switch {
+	case !s.host.Live:
+		return &store.Obstacle{Kind: store.ReadOnly,
+			Text: "an offline root is only read: its update tool cannot be run here",
+			Hint: "run certtrust inside it, for instance with chroot"}
+	case !hasTool:
+		return &store.Obstacle{Kind: store.ToolMissing,
+			Text: s.family.tool + " is not installed",
+			Hint: "install it: " + s.family.install}
+	case s.host.EUID != 0:
+		return &store.Obstacle{Kind: store.NeedsElevation,
+			Text: "the system's store belongs to root",
+			Hint: "run it with sudo"}
+	}
+	for _, dir := range []string{s.family.adminDir, s.family.hashDir} {
+		if !s.host.Writable(dir) {
+			return &store.Obstacle{Kind: store.ReadOnly, Text: dir + " cannot be written, not even by root",
+				Hint: "look whether its file system is mounted read-only: findmnt -T " + dir}
+		}
+	}
+	return nil
+}
+
+// Info returns what was found when the store was opened.
+func (s *Store) Info() store.Info { return s.info }
+
+// Entries yields the vendor's certificates in the order of their list, then
+// the administrator's by path, then what is in the bundle and nowhere else,
+// then what lies beside it.
+func (s *Store) Entries(ctx context.Context) iter.Seq2[store.Entry, error] {
+	return func(yield func(store.Entry, error) bool) {
+		st, err := s.read(ctx)
+		if err != nil {
+			yield(store.Entry{}, s.fail("read", "", err))
+			return
+		}
+		s.entries(st, yield)
+	}
+}
+
+// fail puts an error into the module's form.
+func (s *Store) fail(op, path string, err error) error {
+	return &store.Error{Op: op, Store: s.info.ID, Path: path, Err: err}
+}
+
+// linkName returns the name that the tool gives an anchor's link in the hash
+// directory: blanks, parentheses and commas are replaced.
+func linkName(anchor, suffix string) string {
+	base := strings.TrimSuffix(path.Base(anchor), suffix)
+	return strings.NewReplacer(" ", "_", ",", "_", "(", "=", ")", "=").Replace(base) + ".pem"
+}

@@ -1,0 +1,330 @@
+package anchors
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha1"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/store/certfile"
+)
+
+// updater stands in for update-ca-certificates and its Java hook in a fake
+// root. It does what the script does, in its order, with what that has for
+// consequences: no lock, a bundle that is appended to under a fixed name, hooks
+// that hear of new links only. The hash of a subject is not OpenSSL's.
+//
+// That it behaves as the real one is what the end-to-end tests show, which run
+// the same suite with that.
+type updater struct {
+	root string
+	mu   sync.Mutex // the hook is the package manager's, which has a lock
+
+	exit   int                        // the tool fails before it has done anything
+	lie    bool                       // it does nothing and says that all is well
+	during func()                     // called while the new bundle is half written
+	hook   func(lines []string) error // instead of the Java hook
+	runs   int
+}
+
+func (u *updater) run(_ context.Context, c host.Command) (host.Output, error) {
+	input := ""
+	if c.Stdin != nil {
+		data, err := io.ReadAll(c.Stdin)
+		if err != nil {
+			return host.Output{}, err
+		}
+		input = string(data)
+	}
+	switch c.Args[0] {
+	case "/usr/sbin/update-ca-certificates":
+		return u.update()
+	case "/etc/ca-certificates/update.d/jks-keystore":
+		return host.Output{}, u.java(strings.Split(strings.TrimSpace(input), "\n"))
+	}
+	return host.Output{}, fmt.Errorf("%s is not to be run", c.Args[0])
+}
+
+func (u *updater) path(p string) string { return filepath.Join(u.root, p) }
+
+func (u *updater) update() (host.Output, error) {
+	u.runs++
+	if u.exit != 0 {
+		return host.Output{}, &host.ExecError{Args: []string{"update-ca-certificates"}, ExitCode: u.exit, Err: errors.New("exit")}
+	}
+	if u.lie {
+		return host.Output{Stdout: []byte("1 added, 0 removed; done.\n")}, nil
+	}
+	certs := u.path("/etc/ssl/certs")
+	bundle := filepath.Join(certs, "ca-certificates.crt")
+	out, err := os.OpenFile(bundle+".new", os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return host.Output{}, err
+	}
+	defer out.Close()
+	var changed []string
+	add := func(crt string) {
+		name := strings.NewReplacer(" ", "_", "(", "=", ")", "=", ",", "_").Replace(strings.TrimSuffix(filepath.Base(crt), ".crt")) + ".pem"
+		link := filepath.Join(certs, name)
+		if target, err := os.Readlink(link); err != nil || target != crt {
+			os.Remove(link)
+			os.Symlink(crt, link)
+			changed = append(changed, "+/etc/ssl/certs/"+name)
+		}
+		data, _ := os.ReadFile(u.path(crt))
+		if len(data) > 0 && data[len(data)-1] != '\n' {
+			data = append(data, '\n')
+		}
+		out.Write(data)
+	}
+	conf, _ := os.ReadFile(u.path("/etc/ca-certificates.conf"))
+	for line := range strings.Lines(string(conf)) {
+		line = strings.TrimSpace(line)
+		if name, off := strings.CutPrefix(line, "!"); off {
+			link := strings.TrimSuffix(filepath.Base(name), ".crt") + ".pem"
+			if os.Remove(filepath.Join(certs, link)) == nil {
+				changed = append(changed, "-/etc/ssl/certs/"+link)
+			}
+		} else if line != "" && line[0] != '#' {
+			if info, err := os.Stat(u.path("/usr/share/ca-certificates/" + line)); err == nil && info.Mode().IsRegular() {
+				add("/usr/share/ca-certificates/" + line)
+			}
+		}
+	}
+	if u.during != nil {
+		u.during()
+	}
+	var local []string
+	filepath.WalkDir(u.path("/usr/local/share/ca-certificates"), func(p string, d os.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(p, ".crt") && !d.IsDir() {
+			if info, err := os.Stat(p); err == nil && info.Mode().IsRegular() {
+				local = append(local, strings.TrimPrefix(p, u.root))
+			}
+		}
+		return nil
+	})
+	sort.Strings(local)
+	for _, crt := range local {
+		if strings.Contains(crt, "\n") {
+			return host.Output{}, &host.ExecError{Args: []string{"update-ca-certificates"}, ExitCode: 2, Err: errors.New("exit")}
+		}
+		add(crt)
+	}
+	if len(changed) > 0 {
+		u.rehash(certs)
+	}
+	if err := os.Rename(bundle+".new", bundle); err != nil {
+		return host.Output{}, err
+	}
+	os.Chmod(bundle, 0o644)
+	text := fmt.Sprintf("%d added; done.\n", len(changed))
+	if _, err := os.Stat(u.path("/etc/ca-certificates/update.d/jks-keystore")); err == nil {
+		if err := u.java(changed); err != nil {
+			text += "E: /etc/ca-certificates/update.d/jks-keystore exited with code 2.\n"
+		}
+	}
+	return host.Output{Stdout: []byte(text)}, nil
+}
+
+// rehash makes the hash links anew, for the files with one certificate.
+func (u *updater) rehash(certs string) {
+	entries, _ := os.ReadDir(certs)
+	for _, e := range entries {
+		p := filepath.Join(certs, e.Name())
+		target, err := os.Readlink(p)
+		if hashLink.MatchString(e.Name()) && err == nil {
+			os.Remove(p)
+		} else if err == nil {
+			if _, err := os.Stat(u.path(target)); err != nil {
+				os.Remove(p)
+			}
+		}
+	}
+	next := map[string]int{}
+	seen := map[string]bool{}
+	entries, _ = os.ReadDir(certs)
+	for _, e := range entries {
+		if e.IsDir() || e.Name() == "ca-certificates.crt" || strings.HasSuffix(e.Name(), ".new") {
+			continue
+		}
+		file := filepath.Join(certs, e.Name())
+		if target, err := os.Readlink(file); err == nil {
+			file = u.path(target)
+		}
+		data, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		f := certfile.ReadPEM(data)
+		if len(f.Items) != 1 || seen[f.Items[0].Cert.SHA256.String()] {
+			continue
+		}
+		seen[f.Items[0].Cert.SHA256.String()] = true
+		sum := sha1.Sum(f.Items[0].Cert.Subject.Raw)
+		hash := hex.EncodeToString(sum[:4])
+		os.Symlink(e.Name(), filepath.Join(certs, fmt.Sprintf("%s.%d", hash, next[hash])))
+		next[hash]++
+	}
+}
+
+// java does what the hook makes of the lines that it is told.
+func (u *updater) java(lines []string) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.hook != nil {
+		return u.hook(lines)
+	}
+	file := u.path("/etc/ssl/certs/java/cacerts")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil
+	}
+	have := map[string][]byte{}
+	if ks, err := certfile.Keystore(data); err == nil {
+		for _, i := range ks.Items {
+			have[i.Alias] = i.Cert.Raw
+		}
+	}
+	for _, line := range lines {
+		if line == "" {
+			continue
+		}
+		alias := "debian:" + strings.ToLower(filepath.Base(line[1:]))
+		if line[0] == '-' {
+			delete(have, alias)
+			continue
+		}
+		target, err := os.Readlink(u.path(line[1:]))
+		if err != nil {
+			continue
+		}
+		if data, err := os.ReadFile(u.path(target)); err == nil {
+			if f := certfile.ReadPEM(data); len(f.Items) > 0 {
+				have[alias] = f.Items[0].Cert.Raw
+			}
+		}
+	}
+	return os.WriteFile(file, jks(have), 0o644)
+}
+
+// jks writes a Java key store with certificates, in the order of aliases.
+func jks(certs map[string][]byte) []byte {
+	var b bytes.Buffer
+	put := func(v any) { binary.Write(&b, binary.BigEndian, v) }
+	text := func(s string) {
+		put(uint16(len(s)))
+		b.WriteString(s)
+	}
+	put(uint32(0xfeedfeed))
+	put(uint32(2))
+	put(uint32(len(certs)))
+	for _, alias := range sortedKeys(certs) {
+		put(uint32(2))
+		text(alias)
+		put(uint64(0))
+		text("X.509")
+		put(uint32(len(certs[alias])))
+		b.Write(certs[alias])
+	}
+	salted := slices.Concat([]byte("\x00c\x00h\x00a\x00n\x00g\x00e\x00i\x00t"), []byte("Mighty Aphrodite"), b.Bytes())
+	sum := sha1.Sum(salted)
+	b.Write(sum[:])
+	return b.Bytes()
+}
+
+// debian makes a fake root of a Debian system with n vendor certificates and
+// returns a host over it.
+func debian(t testing.TB, root string, vendor map[string][]byte, java bool) (*host.Host, *updater) {
+	t.Helper()
+	put := func(p, data string, mode os.FileMode) {
+		t.Helper()
+		p = filepath.Join(root, p)
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(p, []byte(data), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(p, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("/etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n", 0o644)
+	put("/usr/sbin/update-ca-certificates", "#!/bin/sh\nLOCALCERTSDIR=/usr/local/share/ca-certificates\n", 0o755)
+	conf := "# a comment\n"
+	list := ""
+	for _, name := range sortedKeys(vendor) {
+		conf += "mozilla/" + name + ".crt\n"
+		list += "/usr/share/ca-certificates/mozilla/" + name + ".crt\n"
+		put("/usr/share/ca-certificates/mozilla/"+name+".crt", string(vendor[name]), 0o644)
+	}
+	put("/etc/ca-certificates.conf", conf, 0o644)
+	put("/var/lib/dpkg/info/ca-certificates.list", "/.\n/usr/share/ca-certificates\n"+list, 0o644)
+	put("/var/lib/dpkg/status", "Package: ca-certificates\nStatus: install ok installed\nVersion: 20230311\n\nPackage: zsh\nVersion: 5\n\n", 0o644)
+	for _, dir := range []string{"/usr/local/share/ca-certificates", "/etc/ssl/certs", "/etc/ca-certificates/update.d", "/tmp"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if java {
+		put("/etc/ca-certificates/update.d/jks-keystore", "#!/bin/sh\n", 0o755)
+		put("/etc/ssl/certs/java/cacerts", string(jks(nil)), 0o644)
+	}
+	h := host.Fake(root)
+	h.OS = "linux"
+	u := &updater{root: root}
+	h.Runner = u.run
+	if _, err := u.update(); err != nil {
+		t.Fatal(err)
+	}
+	return h, u
+}
+
+// tree describes every file under a root, but for what records the doing.
+func tree(t testing.TB, root string) string {
+	t.Helper()
+	var b strings.Builder
+	err := filepath.WalkDir(root, func(p string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel := strings.TrimPrefix(p, root)
+		if rel == "/var/lib/certtrust" {
+			return filepath.SkipDir
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&b, "%s %s", rel, info.Mode())
+		switch {
+		case info.Mode()&os.ModeSymlink != 0:
+			target, _ := os.Readlink(p)
+			fmt.Fprintf(&b, " -> %s", target)
+		case info.Mode().IsRegular():
+			data, err := os.ReadFile(p)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(&b, " %x", sha1.Sum(data))
+		}
+		b.WriteByte('\n')
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}

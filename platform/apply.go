@@ -1,0 +1,232 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/certtrust/certtrust/platform/journal"
+	"github.com/certtrust/certtrust/store"
+)
+
+// Result says how it went with a store.
+type Result string
+
+// The results.
+const (
+	Planned   Result = "planned"    // it was planned, and nothing else was asked for
+	Changed   Result = "changed"    // done and read back
+	Unchanged Result = "unchanged"  // it was so already
+	LeftOut   Result = "left-out"   // not tried, for the reason in Err
+	Failed    Result = "failed"     // tried, and it is as it was, unless Err is ErrPartial
+	TakenBack Result = "taken-back" // done, and undone because another store failed
+)
+
+// Part is the change of one store.
+type Part struct {
+	Store  store.Store
+	Named  bool // asked for by name: it is not left out
+	Want   []store.Change
+	Repair []store.Problem // instead of Want
+
+	Plan    store.Plan
+	Receipt store.Receipt
+	Result  Result
+	Err     error
+}
+
+// PlanAll plans every part. What goes wrong is in its Err, with the Result
+// LeftOut for a store that was not named and is damaged or locked, and Failed
+// for everything else. Nothing is changed.
+func PlanAll(ctx context.Context, parts []*Part) {
+	for _, p := range parts {
+		p.plan(ctx)
+	}
+}
+
+func (p *Part) plan(ctx context.Context) {
+	id := p.Store.Info().ID
+	editor, ok := p.Store.(store.Editor)
+	if !ok {
+		p.fail(&store.Error{Op: "plan", Store: id, Err: store.Because(store.ErrUnsupported, "this store can only be read")})
+		return
+	}
+	var err error
+	if len(p.Repair) > 0 {
+		repairer, ok := p.Store.(store.Repairer)
+		if !ok {
+			p.fail(&store.Error{Op: "repair", Store: id, Err: store.ErrUnsupported})
+			return
+		}
+		p.Plan, err = repairer.PlanRepair(ctx, p.Repair)
+	} else {
+		p.Plan, err = editor.Plan(ctx, p.Want)
+	}
+	if err != nil {
+		p.fail(err)
+		return
+	}
+	p.Result = Planned
+	if p.Plan.Empty() {
+		p.Result = Unchanged
+	}
+}
+
+func (p *Part) fail(err error) {
+	p.Err, p.Result = err, Failed
+	if !p.Named && (errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrLocked)) {
+		p.Result = LeftOut
+	}
+}
+
+// Options are the terms of a change.
+type Options struct {
+	// Journal records what is done, under the change-set ID Set.
+	Journal *journal.Journal
+	Set     string
+	Record  journal.Record // what all records have in common
+	// KeepGoing: each store for itself. Without it, a store that fails makes
+	// all others be taken back.
+	KeepGoing bool
+	// Reviewed: a person has seen the plans, so nothing else may be done.
+	// Otherwise a plan that has become stale is made anew.
+	Reviewed bool
+	// Elevate applies a plan with the rights it needs, and records it in the
+	// journal; nil if that is not to be done.
+	Elevate func(ctx context.Context, p store.Plan) (store.Receipt, error)
+}
+
+// staleTries is how often a plan is made anew for a store that others change
+// at the same time.
+const staleTries = 10
+
+// ApplyAll applies the planned parts. Those whose store needs rights or a
+// person's consent come last. If one fails, what was done before is taken
+// back, unless KeepGoing is set. How it went is in each part. The error is
+// [store.ErrPartial] if something could not be taken back, and that of the
+// first failed part otherwise.
+func ApplyAll(ctx context.Context, parts []*Part, o Options) error {
+	order := slices.Clone(parts)
+	slices.SortStableFunc(order, func(a, b *Part) int { return a.late() - b.late() })
+	var failed *Part
+	for _, p := range order {
+		if p.Result != Planned {
+			if p.Result == Failed && !o.KeepGoing {
+				failed = p
+			}
+			continue
+		}
+		if failed != nil {
+			continue
+		}
+		p.apply(ctx, o)
+		if p.Result == Failed && !o.KeepGoing {
+			failed = p
+		}
+	}
+	if failed == nil {
+		for _, p := range order {
+			if p.Result == Failed {
+				return p.Err
+			}
+		}
+		return nil
+	}
+	for _, p := range order {
+		if p.Result == Planned {
+			p.Result = LeftOut
+			p.Err = fmt.Errorf("not done, because %s failed", failed.Store.Info().ID)
+		}
+	}
+	return o.takeBack(ctx, order, failed)
+}
+
+// takeBack undoes the parts that were done, the last one first.
+func (o Options) takeBack(ctx context.Context, done []*Part, failed *Part) error {
+	ctx = context.WithoutCancel(ctx) // an interrupted change is taken back all the same
+	err := failed.Err
+	for _, p := range slices.Backward(done) {
+		if p.Result != Changed {
+			continue
+		}
+		back := &Part{Store: p.Store, Want: p.Receipt.Undo, Named: true}
+		undo := o
+		undo.Record.UndoOf, undo.Reviewed = o.Set, false
+		back.plan(ctx)
+		if back.Result == Planned {
+			back.apply(ctx, undo)
+		}
+		if back.Err != nil {
+			p.Err = &store.Error{Op: "take back", Store: p.Store.Info().ID, Err: store.Because(store.ErrPartial, "%w", back.Err),
+				Hint: "certtrust undo " + o.Set}
+			err = errors.Join(err, p.Err)
+			continue
+		}
+		p.Result = TakenBack
+	}
+	return err
+}
+
+// late puts stores that need rights or a person after those that do not.
+func (p *Part) late() int {
+	if p.Store.Info().Access.Write != nil {
+		return 1
+	}
+	return 0
+}
+
+func (p *Part) apply(ctx context.Context, o Options) {
+	for try := 1; ; try++ {
+		p.Receipt, p.Err = p.once(ctx, o)
+		if !errors.Is(p.Err, store.ErrStale) || try == staleTries {
+			break
+		}
+		old := p.Plan
+		p.plan(ctx)
+		if p.Result != Planned {
+			return
+		}
+		if o.Reviewed && !p.Plan.SameSteps(old) {
+			p.Err = &store.Error{Op: "apply", Store: p.Plan.Store, Err: store.ErrStale, Hint: "look at the plan again"}
+			break
+		}
+	}
+	if p.Err != nil {
+		p.fail(p.Err)
+		return
+	}
+	p.Result = Changed
+}
+
+// once applies the plan with the right rights, between two entries of the
+// journal.
+func (p *Part) once(ctx context.Context, o Options) (store.Receipt, error) {
+	if w := p.Store.Info().Access.Write; w != nil && w.Kind == store.NeedsElevation && o.Elevate != nil {
+		return o.Elevate(ctx, p.Plan)
+	}
+	return Apply(ctx, p.Store.(store.Editor), p.Plan, o)
+}
+
+// Apply applies one plan and records it in the journal, before and after.
+// A plan that cannot be recorded is not applied.
+func Apply(ctx context.Context, e store.Editor, plan store.Plan, o Options) (store.Receipt, error) {
+	info := e.Info()
+	if err := info.Access.Write.Err("apply", info.ID); err != nil {
+		return store.Receipt{}, err
+	}
+	r := o.Record
+	r.Set, r.Store, r.Scope, r.Plan = o.Set, info.ID, info.Scope, plan
+	pending, err := o.Journal.Begin(r)
+	if err != nil {
+		return store.Receipt{}, &store.Error{Op: "record", Store: info.ID, Err: fmt.Errorf("the journal cannot be written, so nothing was done: %w", err)}
+	}
+	receipt, err := e.Apply(ctx, plan)
+	if err != nil {
+		return receipt, errors.Join(err, pending.Failed(err))
+	}
+	if err := pending.Done(receipt); err != nil {
+		return receipt, &store.Error{Op: "record", Store: info.ID, Err: store.Because(store.ErrPartial, "the change was made, but the journal could not be written: %w", err)}
+	}
+	return receipt, nil
+}

@@ -1,0 +1,33 @@
+package host
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestWriteFileKeepsLabel(t *testing.T) {
+	root := t.TempDir()
+	write(t, root, "/file", "old", 0o644)
+	name := filepath.Join(root, "file")
+	label := "system_u:object_r:cert_t:s0\x00"
+	if err := unix.Setxattr(name, "security.selinux", []byte(label), 0); err != nil {
+		t.Skip("labels cannot be set here:", err)
+	}
+	if err := Fake(root).WriteFile("/file", []byte("new"), WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if got, _ := attribute(f, "security.selinux"); string(got) != label {
+		t.Errorf("the label is %q", got)
+	}
+	if data, _ := os.ReadFile(name); string(data) != "new" {
+		t.Errorf("content %q", data)
+	}
+}

@@ -1,0 +1,5 @@
+//go:build unix && !linux
+
+package host
+
+func processStart(pid int) (string, bool) { return "", exists(pid) }

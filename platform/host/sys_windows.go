@@ -1,0 +1,101 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"golang.org/x/sys/windows"
+
+	"github.com/certtrust/certtrust/store"
+)
+
+const (
+	openPassive  = 0
+	openNoFollow = windows.O_FILE_FLAG_OPEN_REPARSE_POINT
+
+	defaultDir = "" // there is no root directory that all programs can be in
+)
+
+var kinds = []struct{ system, kind error }{
+	{windows.ERROR_WRITE_PROTECT, store.ErrReadOnly},
+	{windows.ERROR_SHARING_VIOLATION, store.ErrLocked},
+	{fs.ErrPermission, store.ErrPermission},
+}
+
+func ownerOf(fs.FileInfo) (uid, gid int, ok bool) { return 0, 0, false }
+func names(fs.FileInfo) uint64                    { return 1 }
+
+// keepOwner: a new file inherits its rights from the directory.
+func keepOwner(*os.File, fs.FileInfo) error { return nil }
+
+// syncDir: directories cannot be flushed.
+func syncDir(*os.File) error { return nil }
+
+// mayWriteIn opens the directory for adding files, without adding one.
+func mayWriteIn(dir string) bool {
+	const addFile = 0x2 // FILE_ADD_FILE
+	name, err := windows.UTF16PtrFromString(dir)
+	if err != nil {
+		return false
+	}
+	handle, err := windows.CreateFile(name, addFile, windows.FILE_SHARE_READ|windows.FILE_SHARE_WRITE|windows.FILE_SHARE_DELETE,
+		nil, windows.OPEN_EXISTING, windows.FILE_FLAG_BACKUP_SEMANTICS, 0)
+	if err != nil {
+		return false
+	}
+	windows.CloseHandle(handle)
+	return true
+}
+
+// lockAt is the byte that is locked: far behind the content, which others must
+// be able to read.
+var lockAt = windows.Overlapped{OffsetHigh: 0x7fffffff}
+
+func tryLock(f *os.File) (bool, error) {
+	at := lockAt
+	err := windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, &at)
+	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) || errors.Is(err, windows.ERROR_IO_PENDING) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func releaseLock(f *os.File) {
+	at := lockAt
+	windows.UnlockFileEx(windows.Handle(f.Fd()), 0, 1, 0, &at)
+}
+
+func prepare(cmd *exec.Cmd, c Command) error {
+	if c.Rights != nil {
+		return store.Because(store.ErrUnsupported, "programs are not run as another user here")
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{HideWindow: !c.Foreground}
+	return nil
+}
+
+func killRest(*exec.Cmd, Command) {}
+
+func start(cmd *exec.Cmd) error { return cmd.Start() }
+
+// processStart returns when a process began (100 ns since 1601).
+func processStart(pid int) (string, bool) {
+	const stillActive = 259 // STILL_ACTIVE
+	handle, err := windows.OpenProcess(windows.PROCESS_QUERY_LIMITED_INFORMATION, false, uint32(pid))
+	if err != nil {
+		return "", errors.Is(err, windows.ERROR_ACCESS_DENIED)
+	}
+	defer windows.CloseHandle(handle)
+	var code uint32
+	if windows.GetExitCodeProcess(handle, &code) == nil && code != stillActive {
+		return "", false // somebody still has it open
+	}
+	var created, exited, kernel, user windows.Filetime
+	if windows.GetProcessTimes(handle, &created, &exited, &kernel, &user) != nil {
+		return "", true
+	}
+	return fmt.Sprintf("%d.%d", created.HighDateTime, created.LowDateTime), true
+}

@@ -1,0 +1,161 @@
+// Package platform knows which stores a machine has: it lists the backends,
+// finds their stores, and carries a change out over several stores at once.
+package platform
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/certtrust/certtrust/platform/anchors"
+	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/store"
+)
+
+// Backend is one kind of store.
+type Backend struct {
+	// Name is what the IDs of its stores begin with.
+	Name string
+	// Scopes are the scopes that its stores can have: a backend that cannot
+	// have what is asked for is not asked.
+	Scopes []store.Scope
+	// Detect finds the machine's stores of this kind. It changes nothing, and
+	// its result depends on the host alone.
+	Detect func(ctx context.Context, h *host.Host) Detection
+}
+
+// Detection is what a backend found, and why.
+type Detection struct {
+	Stores  []store.Store
+	Reasons []string
+}
+
+// Backends returns all backends.
+func Backends() []Backend {
+	return []Backend{
+		{
+			Name:   anchors.SystemID.Backend(),
+			Scopes: []store.Scope{store.ScopeSystem},
+			Detect: func(_ context.Context, h *host.Host) Detection {
+				s, reasons := anchors.Detect(h)
+				if s == nil {
+					return Detection{Reasons: reasons}
+				}
+				return Detection{Stores: []store.Store{s}, Reasons: reasons}
+			},
+		},
+	}
+}
+
+// Selector says which stores are meant.
+type Selector struct {
+	System bool     // the operating system's machine-wide store
+	User   bool     // the current user's own
+	Stores []string // IDs, backends or globs of IDs
+}
+
+// Empty reports whether nothing is selected, which means all, or the default.
+func (s Selector) Empty() bool { return !s.System && !s.User && len(s.Stores) == 0 }
+
+// Names reports whether the selector itself asks for a store, so that the
+// store's failure is the caller's.
+func (s Selector) Names(i store.Info) bool {
+	if s.System && i.Scope == store.ScopeSystem && i.DerivedFrom == "" {
+		return true
+	}
+	if s.User && i.Scope == store.ScopeUser {
+		return true
+	}
+	return slices.ContainsFunc(s.Stores, func(pattern string) bool { return matches(pattern, i.ID) })
+}
+
+func matches(pattern string, id store.ID) bool {
+	if pattern == string(id) || pattern == id.Backend() {
+		return true
+	}
+	ok, err := path.Match(pattern, string(id))
+	return err == nil && ok
+}
+
+// mayAsk reports whether a backend can have what is selected.
+func (s Selector) mayAsk(b Backend) bool {
+	if s.Empty() {
+		return true
+	}
+	if s.System && slices.Contains(b.Scopes, store.ScopeSystem) || s.User && slices.Contains(b.Scopes, store.ScopeUser) {
+		return true
+	}
+	return slices.ContainsFunc(s.Stores, func(pattern string) bool {
+		name, _, _ := strings.Cut(pattern, ":")
+		ok, err := path.Match(name, b.Name)
+		return err != nil || ok
+	})
+}
+
+// Found is a store with the reasons for which it was taken for what it is.
+type Found struct {
+	store.Store
+	Reasons []string
+}
+
+// Detect returns the selected stores of a machine in the order of backends,
+// all of them for an empty selector. It is [store.ErrUnsupported] if the
+// machine has no store that is known, and [store.ErrNotFound] if a part of the
+// selector fits none. Nothing is changed, and no program is run.
+func Detect(ctx context.Context, h *host.Host, backends []Backend, sel Selector) ([]Found, error) {
+	for _, pattern := range sel.Stores {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return nil, &store.Error{Op: "select", Err: store.Because(store.ErrInput, "%s is no store ID and no pattern", store.Printable(pattern))}
+		}
+	}
+	var all, found []Found
+	var reasons []string
+	for _, b := range backends {
+		if !sel.mayAsk(b) {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		d := b.Detect(ctx, h)
+		reasons = append(reasons, d.Reasons...)
+		for _, s := range d.Stores {
+			f := Found{s, d.Reasons}
+			all = append(all, f)
+			if sel.Empty() || sel.Names(s.Info()) {
+				found = append(found, f)
+			}
+		}
+	}
+	for _, pattern := range sel.Stores {
+		if !slices.ContainsFunc(found, func(f Found) bool { return matches(pattern, f.Info().ID) }) {
+			return nil, &store.Error{Op: "select", Err: store.Because(store.ErrNotFound, "there is no store %q here%s", store.Printable(pattern), among(all)),
+				Hint: "certtrust stores shows what there is"}
+		}
+	}
+	if len(found) == 0 {
+		what := "no store that is known"
+		switch {
+		case sel.User:
+			what = "no store of the user's own"
+		case sel.System:
+			what = "no system store that is known"
+		}
+		return nil, &store.Error{Op: "select", Err: store.Because(store.ErrUnsupported, "there is %s here (%s)", what, strings.Join(reasons, "; ")),
+			Hint: "certtrust stores -v shows what was looked at"}
+	}
+	return found, nil
+}
+
+func among(all []Found) string {
+	if len(all) == 0 {
+		return ""
+	}
+	var ids []string
+	for _, f := range all {
+		ids = append(ids, string(f.Info().ID))
+	}
+	return fmt.Sprintf(" (there is %s)", strings.Join(ids, ", "))
+}

@@ -1,0 +1,135 @@
+//go:build linux
+
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	freshRelease = "bookworm"
+	freshTar     = "fresh.tar" // in the kit
+	freshDir     = "/fresh"    // where the test unpacks it
+)
+
+// A machine that was set up a minute ago, with nothing on it but the
+// distribution's minimum and its certificates: no Java, no other client.
+func TestFreshDebian(t *testing.T) {
+	if os.Getenv(roleVar) == "" && os.Geteuid() == 0 {
+		addFreshDebian(t)
+	}
+	Overlay(t, func(t *testing.T) {
+		if err := os.Mkdir(freshDir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		must(t, command("tar", "-C", freshDir, "-xf", kitDir+"/"+freshTar))
+		for _, m := range []struct {
+			source, target, kind string
+			flags                uintptr
+		}{
+			{"proc", "/proc", "proc", 0},
+			{"/dev", "/dev", "", unix.MS_BIND | unix.MS_REC},
+		} {
+			if err := unix.Mount(m.source, freshDir+m.target, m.kind, m.flags, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a := newAuthority(t, "Fresh")
+		if err := os.WriteFile(freshDir+"/ca.pem", a.PEM(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := copyFile(kitDir+"/certtrust", freshDir+"/usr/bin/certtrust"); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Chroot(freshDir); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chdir("/"); err != nil {
+			t.Fatal(err)
+		}
+
+		start, roots := trust(), readBundle(t)
+		run := func(args ...string) result { return expect(t, 0, command("/usr/bin/certtrust", args...)) }
+		listed := map[string]bool{}
+		for _, e := range parse(t, run("list", "--system", "--json")).Entries {
+			listed[e.SHA256] = true
+		}
+		for _, f := range roots {
+			if !listed[f] {
+				t.Errorf("root %s is not listed", f)
+			}
+		}
+		if len(roots) < 100 || len(listed) != len(roots) {
+			t.Errorf("%d certificates are listed of %d", len(listed), len(roots))
+		}
+		if r := run("list", "--system"); strings.Contains(r.stderr, "error") {
+			t.Error(r)
+		}
+		run("trust", "--yes", "/ca.pem")
+		must(t, command("openssl", "verify", "/ca.pem"))
+		run("remove", "--yes", a.fingerprint)
+		if r := output(t, command("openssl", "verify", "/ca.pem")); r.code == 0 {
+			t.Error("still trusted")
+		}
+		same(t, start)
+	})
+}
+
+// addFreshDebian puts an archive of a fresh root into the kit. It is made
+// once and kept in the user's cache.
+func addFreshDebian(t *testing.T) {
+	t.Helper()
+	need(t, "debootstrap")
+	cache := os.Getenv("XDG_CACHE_HOME")
+	if cache == "" {
+		cache = filepath.Join(os.Getenv("HOME"), ".cache")
+	}
+	archive := filepath.Join(cache, "certtrust-e2e", freshRelease+".tar")
+	if _, err := os.Stat(archive); err != nil {
+		makeFreshDebian(t, archive)
+	}
+	kit, err := buildKit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	inKit := filepath.Join(kit, freshTar)
+	if os.Link(archive, inKit) != nil { // another file system
+		if err := copyFile(archive, inKit); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func makeFreshDebian(t *testing.T, archive string) {
+	t.Helper()
+	targets := exec.Command("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian", "Label: Debian", "Component: main")
+	mirrors, err := targets.Output()
+	mirror, _, _ := strings.Cut(string(mirrors), "\n")
+	if err != nil || mirror == "" {
+		missing(t, "no mirror of Debian is set up: %v", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(archive), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	root := filepath.Join(t.TempDir(), "root")
+	make := exec.Command("debootstrap", "--variant=minbase", "--include=ca-certificates", freshRelease, root, mirror)
+	// What it mounts is not seen outside, and gone with it.
+	make.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS}
+	if out, err := make.CombinedOutput(); err != nil {
+		t.Fatalf("debootstrap: %v\n%s", err, out)
+	}
+	part := archive + ".part"
+	if err := tool(nil, "tar", "-C", root, "--one-file-system", "-cf", part, "."); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(part, archive); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,142 @@
+package certfile
+
+import (
+	"bytes"
+	"encoding/binary"
+	"unicode/utf16"
+
+	"github.com/certtrust/certtrust/store"
+)
+
+// The tags of entries in JKS and JCEKS.
+const (
+	jksKey    = 1
+	jksCert   = 2
+	jksSecret = 3 // JCEKS only
+)
+
+// jksDigest is the length of the digest at the end.
+const jksDigest = 20
+
+// readJKS reads what sun.security.provider.JavaKeyStore and
+// com.sun.crypto.provider.JceKeyStore write, big endian:
+//
+//	magic u4, version u4 (1 or 2), number of entries u4, entries, digest
+//	entry: tag u4, alias UTF, date u8 (milliseconds), and
+//	  a key:          length u4, key, number of certificates u4, certificates
+//	  a certificate:  certificate
+//	  a secret key:   a serialized Java object, whose length is not told
+//	certificate: type UTF (not in version 1), length u4, DER
+//
+// UTF is a u2 length and Java's modified UTF-8.
+func readJKS(data []byte) (*File, error) {
+	f := &File{Format: "JKS"}
+	if data[0] == 0xce {
+		f.Format = "JCEKS"
+	}
+	r := jksReader{rest: data[4:]}
+	r.version = r.u4()
+	if r.version != 1 && r.version != 2 && !r.short {
+		return f, store.Because(store.ErrUnsupported, "%s version %d", f.Format, r.version)
+	}
+	count := r.u4()
+	for number := uint32(1); number <= count && !r.short; number++ {
+		tag, alias := r.u4(), r.utf()
+		r.bytes(8)
+		switch {
+		case r.short:
+		case tag == jksCert:
+			der, x509 := r.certificate()
+			switch {
+			case r.short:
+			case x509:
+				f.addFound(Item{Alias: alias, Block: int(number), TrustedEntry: true}, bytes.Clone(der), "entry "+store.Printable(alias))
+			default:
+				f.notice(0, UnreadableEntry, "entry %s is a certificate of a kind other than X.509", store.Printable(alias))
+			}
+		case tag == jksKey:
+			r.bytes(r.u4())
+			for chain := r.u4(); chain > 0 && !r.short; chain-- {
+				r.certificate()
+			}
+			if !r.short {
+				f.notice(0, KeyEntry, "entry %s is a key with its own certificates: not read", store.Printable(alias))
+			}
+		case tag == jksSecret && data[0] == 0xce:
+			f.notice(0, KeyEntry, "entry %s is a secret key: not read", store.Printable(alias))
+			if left := count - number; left > 0 {
+				f.notice(0, UnreadableEntry, "the %d entries after entry %s cannot be read: it does not tell its length", left, store.Printable(alias))
+			}
+			return f, nil
+		default:
+			return f, store.Because(store.ErrCorrupt, "damaged %s keystore: entry %d of %d is of an unknown kind", f.Format, number, count)
+		}
+	}
+	switch {
+	case r.short || len(r.rest) < jksDigest:
+		return f, store.Because(store.ErrCorrupt, "damaged %s keystore: it is cut short", f.Format)
+	case len(r.rest) > jksDigest:
+		return f, store.Because(store.ErrCorrupt, "damaged %s keystore: %d bytes follow its end", f.Format, len(r.rest)-jksDigest)
+	}
+	return f, nil
+}
+
+// jksReader reads big-endian fields. Once there is less left than a field
+// needs it is short, and all further fields are zero.
+type jksReader struct {
+	rest    []byte
+	version uint32
+	short   bool
+}
+
+func (r *jksReader) bytes(n uint32) []byte {
+	if r.short || uint64(n) > uint64(len(r.rest)) {
+		r.short = true
+		return nil
+	}
+	field := r.rest[:n]
+	r.rest = r.rest[n:]
+	return field
+}
+
+func (r *jksReader) u4() uint32 {
+	if b := r.bytes(4); b != nil {
+		return binary.BigEndian.Uint32(b)
+	}
+	return 0
+}
+
+func (r *jksReader) utf() string {
+	if b := r.bytes(2); b != nil {
+		return javaString(r.bytes(uint32(binary.BigEndian.Uint16(b))))
+	}
+	return ""
+}
+
+// certificate reads a certificate; x509 tells whether it is of that type.
+func (r *jksReader) certificate() (der []byte, x509 bool) {
+	x509 = true
+	if r.version == 2 {
+		kind := r.utf()
+		x509 = kind == "X.509" || kind == "X509"
+	}
+	return r.bytes(r.u4()), x509
+}
+
+// javaString converts modified UTF-8, which is CESU-8 with NUL in two bytes.
+func javaString(b []byte) string {
+	units := make([]uint16, 0, len(b))
+	for len(b) > 0 {
+		c, n := uint16(b[0]), 1
+		switch {
+		case c >= 0xe0 && c < 0xf0 && len(b) >= 3:
+			c, n = c<<12|uint16(b[1]&0x3f)<<6|uint16(b[2]&0x3f), 3
+		case c >= 0xc0 && c < 0xe0 && len(b) >= 2:
+			c, n = c&0x1f<<6|uint16(b[1]&0x3f), 2
+		case c >= 0x80:
+			c = 0xfffd
+		}
+		units, b = append(units, c), b[n:]
+	}
+	return string(utf16.Decode(units))
+}
