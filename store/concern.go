@@ -3,7 +3,6 @@ package store
 import (
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 )
@@ -55,7 +54,7 @@ var concerns = []struct {
 	{code: "intermediate", advice: "trust the root that issued it",
 		check: func(c *Cert, _ time.Time) string {
 			if c.IsCA() && !c.SelfIssued() {
-				return fmt.Sprintf("it is an intermediate, issued by %q", Printable(c.Issuer.String()))
+				return "it is an intermediate, issued by " + quote(c.Issuer.String())
 			}
 			return ""
 		}},

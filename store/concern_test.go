@@ -96,18 +96,18 @@ func TestConcernsOldSignature(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The same length of OID makes one out of the other.
-	sha1 := func(c *store.Cert) *store.Cert {
-		data := strings.ReplaceAll(string(c.Raw), "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b", "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05")
+	md5 := func(c *store.Cert) *store.Cert {
+		data := strings.ReplaceAll(string(c.Raw), "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b", "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x04")
 		return store.NewCert([]byte(data))
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Root"}, IsCA: true, BasicConstraintsValid: true}
 	root := issue(t, template, nil, key)
-	if c := sha1(root); c.SignatureAlgorithm != "SHA1-RSA" || len(store.Concerns(c, day(2025))) != 0 {
+	if c := md5(root); c.SignatureAlgorithm != "MD5-RSA" || len(store.Concerns(c, day(2025))) != 0 {
 		t.Errorf("%s: %+v", c.SignatureAlgorithm, store.Concerns(c, day(2025)))
 	}
 	template = &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "CA"}, IsCA: true, BasicConstraintsValid: true}
-	concerns := store.Concerns(sha1(issue(t, template, root.Parsed, key)), day(2025))
-	if len(concerns) != 2 || concerns[1].Code != "weak" || !strings.Contains(concerns[1].Text, "SHA1-RSA") {
+	concerns := store.Concerns(md5(issue(t, template, root.Parsed, key)), day(2025))
+	if len(concerns) != 2 || concerns[1].Code != "weak" || !strings.Contains(concerns[1].Text, "MD5-RSA") {
 		t.Errorf("%+v", concerns)
 	}
 }

@@ -51,13 +51,13 @@ func ParseFingerprintPrefix(s string) (FingerprintPrefix, error) {
 	}
 	digits = strings.NewReplacer(":", "", " ", "").Replace(digits)
 	if strings.Trim(digits, "0123456789abcdef") != "" {
-		return "", fmt.Errorf("%q is no fingerprint: it holds something other than hex digits", Printable(s))
+		return "", fmt.Errorf("%s is no fingerprint: it holds something other than hex digits", quote(s))
 	}
 	if len(digits) == 40 {
-		return "", fmt.Errorf("%q looks like a SHA-1 fingerprint: the SHA-256 fingerprint is needed", Printable(s))
+		return "", fmt.Errorf("%s looks like a SHA-1 fingerprint: the SHA-256 fingerprint is needed", quote(s))
 	}
 	if len(digits) < MinPrefix || len(digits) > 2*len(Fingerprint{}) {
-		return "", fmt.Errorf("%q is no fingerprint: %d to %d hex digits are needed", Printable(s), MinPrefix, 2*len(Fingerprint{}))
+		return "", fmt.Errorf("%s is no fingerprint: %d to %d hex digits are needed", quote(s), MinPrefix, 2*len(Fingerprint{}))
 	}
 	return FingerprintPrefix(digits), nil
 }

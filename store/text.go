@@ -50,6 +50,9 @@ func Printable(s string) string {
 	return b.String()
 }
 
+// quote returns s in quotation marks, fit to be shown.
+func quote(s string) string { return `"` + Printable(s) + `"` }
+
 func mustEscape(r rune) bool {
 	return r == utf8.RuneError || r == '\\' || !printable(r)
 }

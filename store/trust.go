@@ -74,7 +74,7 @@ func ParsePurpose(s string) (Purpose, error) {
 		}
 	}
 	if !valid {
-		return "", fmt.Errorf("unknown purpose %q: not one of %v and not an OID", Printable(s), NamedPurposes())
+		return "", fmt.Errorf("unknown purpose %s: not one of %v and not an OID", quote(s), NamedPurposes())
 	}
 	return Purpose(s), nil
 }
@@ -137,9 +137,10 @@ func (t Trust) Has(d Decision) bool {
 }
 
 // Normal returns t with one rule per purpose (the first), sorted by purpose
-// (PurposeAny first), without the rules that say what holds without them.
+// (PurposeAny first), without the rules that say what holds without them. It is
+// never nil: null would be no wish at all in a [Change] that is kept as JSON.
 func (t Trust) Normal() Trust {
-	var out Trust
+	out := Trust{}
 	for _, r := range t {
 		if slices.ContainsFunc(out, func(o Rule) bool { return o.Purpose == r.Purpose }) {
 			continue

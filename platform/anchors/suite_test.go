@@ -1,4 +1,4 @@
-package anchors
+package anchors_test
 
 import (
 	"errors"
@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/certtrust/certtrust/platform/anchors"
+	"github.com/certtrust/certtrust/platform/anchors/anchorstest"
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/storetest"
@@ -24,9 +26,9 @@ func vendorCerts(t testing.TB, names ...string) (map[string][]byte, []*store.Cer
 }
 
 // open opens the store of a fake root.
-func open(t testing.TB, h *host.Host) *Store {
+func open(t testing.TB, h *host.Host) *anchors.Store {
 	t.Helper()
-	s, reasons := Detect(h)
+	s, reasons := anchors.Detect(h)
 	if s == nil {
 		t.Fatalf("no store: %v", reasons)
 	}
@@ -60,4 +62,22 @@ func TestConformance(t *testing.T) {
 			})
 		})
 	}
+}
+
+func debian(t testing.TB, root string, vendor map[string][]byte, java bool) (*host.Host, *anchorstest.Updater) {
+	t.Helper()
+	h, u, err := anchorstest.Debian(root, vendor, java)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h, u
+}
+
+func tree(t testing.TB, root string) string {
+	t.Helper()
+	text, err := anchorstest.Tree(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }

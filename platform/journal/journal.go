@@ -298,7 +298,7 @@ func (j *Journal) read(ctx context.Context) ([]Set, []problem) {
 			}
 			if i.Record == nil || i.Error != "" {
 				set := setOf(i.Name)
-				problems = append(problems, problem{set, &store.Error{Op: "read the journal", Path: i.Path, Err: store.Because(store.Kind(i.Code), "%s", i.Error)}})
+				problems = append(problems, problem{set, &store.Error{Op: "read the journal", Path: i.Path, Err: store.Because(store.Kind(i.Code), "%s", store.Printable(i.Error))}})
 				continue
 			}
 			s := byID[i.Record.Set]
@@ -314,6 +314,7 @@ func (j *Journal) read(ctx context.Context) ([]Set, []problem) {
 		slices.SortStableFunc(s.Records, func(a, b Record) int { return a.Begun.Compare(b.Begun) })
 		sets = append(sets, *s)
 	}
+	// Not by ID alone, which does not order what was begun in the same second.
 	slices.SortFunc(sets, func(a, b Set) int {
 		return cmp.Or(b.Records[0].Begun.Compare(a.Records[0].Begun), cmp.Compare(b.ID, a.ID))
 	})
@@ -323,7 +324,7 @@ func (j *Journal) read(ctx context.Context) ([]Set, []problem) {
 // Find returns the set whose ID is, or alone begins with, id: store.ErrNotFound
 // if there is none, store.ErrInput if there are several. "" and "last" mean the
 // newest that did something which is still so, other than taking back another;
-// it is an error if a newer one cannot be read.
+// it is an error if one that may be newer cannot be read.
 func (j *Journal) Find(ctx context.Context, id string) (Set, error) {
 	sets, problems := j.read(ctx)
 	fail := func(err error) (Set, error) {
@@ -338,7 +339,8 @@ func (j *Journal) Find(ctx context.Context, id string) (Set, error) {
 		if i < 0 {
 			return fail(store.Because(store.ErrNotFound, "there is nothing to take back"))
 		}
-		if slices.ContainsFunc(problems, func(p problem) bool { return p.set == "" || p.set > sets[i].ID }) {
+		second, _, _ := strings.Cut(sets[i].ID, "-") // within one the IDs have no order
+		if slices.ContainsFunc(problems, func(p problem) bool { return p.set == "" || p.set >= second }) {
 			return fail(store.Because(store.ErrCorrupt, "which change was the last cannot be told, because some cannot be read"))
 		}
 		return sets[i], nil

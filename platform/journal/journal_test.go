@@ -287,6 +287,8 @@ func TestEndFails(t *testing.T) {
 // A process that dies between Begin and Done is found out.
 func TestInterrupted(t *testing.T) {
 	root := t.TempDir()
+	j := New(host.Fake(root))
+	done(t, j, record("S0", "test:store", store.ScopeSystem))
 	cmd := exec.Command(os.Args[0], "begin", root, "S1")
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
@@ -304,8 +306,6 @@ func TestInterrupted(t *testing.T) {
 	if _, err := io.ReadFull(stdout, make([]byte, 5)); err != nil {
 		t.Fatal("the helper began nothing:", err)
 	}
-	j := New(host.Fake(root))
-	done(t, j, record("S0", "test:store", store.ScopeSystem))
 	if got := all(t, j); !slices.Equal(got, []string{"S1 begun", "S0 done"}) {
 		t.Errorf("while it runs: %v", got)
 	}
@@ -648,7 +648,7 @@ func TestHostileChild(t *testing.T) {
 	j := New(h)
 	r := record("S1", "anchors:system", store.ScopeSystem)
 	r.Schema, r.State = Schema, Done
-	forged, err := json.Marshal([]item{{Name: "x.json", Path: "/x\x1b.json", Record: &r}, {Name: "none.json"}})
+	forged, err := json.Marshal([]item{{Name: "x.json", Path: "/x\x1b.json", Record: &r}, {Name: "none.json", Error: "\x1b[2J"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -709,12 +709,6 @@ func TestChild(t *testing.T) {
 	}
 	const nobody = 65534
 	root := t.TempDir()
-	// The user must get at the program and the home.
-	for dir := root; dir != filepath.Dir(dir) && strings.HasPrefix(dir, os.TempDir()+"/"); dir = filepath.Dir(dir) {
-		if err := os.Chmod(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
 	program, err := os.ReadFile(os.Args[0])
 	if err != nil {
 		t.Fatal(err)
@@ -730,6 +724,12 @@ func TestChild(t *testing.T) {
 	}
 	if err := os.Chown(home, nobody, nobody); err != nil {
 		t.Skip("cannot give a directory away:", err)
+	}
+	// The user must get at the program and the home, whatever the umask.
+	for _, dir := range []string{"..", ".", "bin", "bin/child", "home", "home/user"} {
+		if err := os.Chmod(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	h := host.Fake(root)
 	h.User = host.User{Name: "nobody", UID: nobody, GID: nobody, Home: "/home/user", Via: "sudo"}

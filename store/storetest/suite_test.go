@@ -557,6 +557,16 @@ var broken = map[string]struct {
 				return m.Apply(ctx, p)
 			}
 		}},
+	"minds who has planned": {test: "PlainData", quote: "A plan is plain data",
+		breaks: func(_ *testing.T, _ *storetest.Fixture, e *editor) {
+			m := e.Memory
+			e.apply = func(ctx context.Context, p store.Plan) (store.Receipt, error) {
+				if slices.ContainsFunc(p.Steps, func(s store.Step) bool { return s.Elevated }) {
+					return store.Receipt{}, store.ErrStale
+				}
+				return m.Apply(ctx, p)
+			}
+		}},
 	"ignores the context": {test: "Cancelled", quote: "A context that is done before the first write",
 		breaks: func(_ *testing.T, _ *storetest.Fixture, e *editor) {
 			m := e.Memory

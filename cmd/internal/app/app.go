@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -58,9 +59,19 @@ func Main(version string, args []string) int {
 	}
 	// Input and output files are the caller's, not those of a root that is
 	// looked at.
-	a.ReadFile = host.Local().ReadFile
-	a.WriteFile = func(path string, data []byte) error {
-		return host.Local().WriteFile(path, data, host.WriteOptions{Mode: 0o644})
+	a.ReadFile = func(name string, max int64) ([]byte, error) {
+		name, err := filepath.Abs(name)
+		if err != nil {
+			return nil, err
+		}
+		return host.Local().ReadFile(name, max)
+	}
+	a.WriteFile = func(name string, data []byte) error {
+		name, err := filepath.Abs(name)
+		if err != nil {
+			return err
+		}
+		return host.Local().WriteFile(name, data, host.WriteOptions{Mode: 0o644})
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -49,6 +50,10 @@ func (a *App) machine(c *cli.Context) (*host.Host, error) {
 	}
 	if root == "" {
 		return nil, usage("--root needs a directory")
+	}
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return nil, err
 	}
 	h, err := host.Offline(root)
 	if err != nil {

@@ -1,4 +1,6 @@
-package anchors
+// Package anchorstest makes machines with an anchor store for tests: a fake
+// root of a Debian system, and a stand-in for its update tool.
+package anchorstest
 
 import (
 	"bytes"
@@ -9,37 +11,39 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"sort"
 	"strings"
 	"sync"
-	"testing"
 
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/store/certfile"
 )
 
-// updater stands in for update-ca-certificates and its Java hook in a fake
+// Updater stands in for update-ca-certificates and its Java hook in a fake
 // root. It does what the script does, in its order, with what that has for
 // consequences: no lock, a bundle that is appended to under a fixed name, hooks
 // that hear of new links only. The hash of a subject is not OpenSSL's.
 //
 // That it behaves as the real one is what the end-to-end tests show, which run
 // the same suite with that.
-type updater struct {
-	root string
+type Updater struct {
+	Root string
 	mu   sync.Mutex // the hook is the package manager's, which has a lock
 
-	exit   int                        // the tool fails before it has done anything
-	lie    bool                       // it does nothing and says that all is well
-	during func()                     // called while the new bundle is half written
-	hook   func(lines []string) error // instead of the Java hook
-	runs   int
+	Exit   int                        // the tool fails before it has done anything
+	Lie    bool                       // it does nothing and says that all is well
+	During func()                     // called while the new bundle is half written
+	Hook   func(lines []string) error // instead of the Java hook
+	Runs   int                        // how often the tool was run
 }
 
-func (u *updater) run(_ context.Context, c host.Command) (host.Output, error) {
+// Run is a [host.Host.Runner].
+func (u *Updater) Run(_ context.Context, c host.Command) (host.Output, error) {
 	input := ""
 	if c.Stdin != nil {
 		data, err := io.ReadAll(c.Stdin)
@@ -57,14 +61,14 @@ func (u *updater) run(_ context.Context, c host.Command) (host.Output, error) {
 	return host.Output{}, fmt.Errorf("%s is not to be run", c.Args[0])
 }
 
-func (u *updater) path(p string) string { return filepath.Join(u.root, p) }
+func (u *Updater) path(p string) string { return filepath.Join(u.Root, p) }
 
-func (u *updater) update() (host.Output, error) {
-	u.runs++
-	if u.exit != 0 {
-		return host.Output{}, &host.ExecError{Args: []string{"update-ca-certificates"}, ExitCode: u.exit, Err: errors.New("exit")}
+func (u *Updater) update() (host.Output, error) {
+	u.Runs++
+	if u.Exit != 0 {
+		return host.Output{}, &host.ExecError{Args: []string{"update-ca-certificates"}, ExitCode: u.Exit, Err: errors.New("exit")}
 	}
-	if u.lie {
+	if u.Lie {
 		return host.Output{Stdout: []byte("1 added, 0 removed; done.\n")}, nil
 	}
 	certs := u.path("/etc/ssl/certs")
@@ -103,14 +107,14 @@ func (u *updater) update() (host.Output, error) {
 			}
 		}
 	}
-	if u.during != nil {
-		u.during()
+	if u.During != nil {
+		u.During()
 	}
 	var local []string
 	filepath.WalkDir(u.path("/usr/local/share/ca-certificates"), func(p string, d os.DirEntry, err error) error {
 		if err == nil && strings.HasSuffix(p, ".crt") && !d.IsDir() {
 			if info, err := os.Stat(p); err == nil && info.Mode().IsRegular() {
-				local = append(local, strings.TrimPrefix(p, u.root))
+				local = append(local, strings.TrimPrefix(p, u.Root))
 			}
 		}
 		return nil
@@ -139,7 +143,7 @@ func (u *updater) update() (host.Output, error) {
 }
 
 // rehash makes the hash links anew, for the files with one certificate.
-func (u *updater) rehash(certs string) {
+func (u *Updater) rehash(certs string) {
 	entries, _ := os.ReadDir(certs)
 	for _, e := range entries {
 		p := filepath.Join(certs, e.Name())
@@ -180,11 +184,11 @@ func (u *updater) rehash(certs string) {
 }
 
 // java does what the hook makes of the lines that it is told.
-func (u *updater) java(lines []string) error {
+func (u *Updater) java(lines []string) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.hook != nil {
-		return u.hook(lines)
+	if u.Hook != nil {
+		return u.Hook(lines)
 	}
 	file := u.path("/etc/ssl/certs/java/cacerts")
 	data, err := os.ReadFile(file)
@@ -216,11 +220,11 @@ func (u *updater) java(lines []string) error {
 			}
 		}
 	}
-	return os.WriteFile(file, jks(have), 0o644)
+	return os.WriteFile(file, JKS(have), 0o644)
 }
 
-// jks writes a Java key store with certificates, in the order of aliases.
-func jks(certs map[string][]byte) []byte {
+// JKS writes a Java key store with certificates, in the order of aliases.
+func JKS(certs map[string][]byte) []byte {
 	var b bytes.Buffer
 	put := func(v any) { binary.Write(&b, binary.BigEndian, v) }
 	text := func(s string) {
@@ -230,7 +234,7 @@ func jks(certs map[string][]byte) []byte {
 	put(uint32(0xfeedfeed))
 	put(uint32(2))
 	put(uint32(len(certs)))
-	for _, alias := range sortedKeys(certs) {
+	for _, alias := range sorted(certs) {
 		put(uint32(2))
 		text(alias)
 		put(uint64(0))
@@ -244,57 +248,66 @@ func jks(certs map[string][]byte) []byte {
 	return b.Bytes()
 }
 
-// debian makes a fake root of a Debian system with n vendor certificates and
-// returns a host over it.
-func debian(t testing.TB, root string, vendor map[string][]byte, java bool) (*host.Host, *updater) {
-	t.Helper()
-	put := func(p, data string, mode os.FileMode) {
-		t.Helper()
-		p = filepath.Join(root, p)
-		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(p, []byte(data), mode); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(p, mode); err != nil {
-			t.Fatal(err)
-		}
+// Debian makes a fake root of a Debian system in the directory root, with
+// vendor certificates (PEM, by name), and with the Java hook and an empty key
+// store if java is set. It returns a host over it, on which the update tool is
+// an [Updater], and has run.
+func Debian(root string, vendor map[string][]byte, java bool) (*host.Host, *Updater, error) {
+	var conf, list strings.Builder
+	conf.WriteString("# a comment\n")
+	files := map[string]string{
+		"/etc/os-release":                  "ID=debian\nVERSION_ID=\"12\"\n",
+		"/usr/sbin/update-ca-certificates": "#!/bin/sh\nLOCALCERTSDIR=/usr/local/share/ca-certificates\n",
+		"/var/lib/dpkg/status":             "Package: ca-certificates\nStatus: install ok installed\nVersion: 20230311\n\nPackage: zsh\nVersion: 5\n\n",
 	}
-	put("/etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n", 0o644)
-	put("/usr/sbin/update-ca-certificates", "#!/bin/sh\nLOCALCERTSDIR=/usr/local/share/ca-certificates\n", 0o755)
-	conf := "# a comment\n"
-	list := ""
-	for _, name := range sortedKeys(vendor) {
-		conf += "mozilla/" + name + ".crt\n"
-		list += "/usr/share/ca-certificates/mozilla/" + name + ".crt\n"
-		put("/usr/share/ca-certificates/mozilla/"+name+".crt", string(vendor[name]), 0o644)
+	for _, name := range sorted(vendor) {
+		fmt.Fprintf(&conf, "mozilla/%s.crt\n", name)
+		fmt.Fprintf(&list, "/usr/share/ca-certificates/mozilla/%s.crt\n", name)
+		files["/usr/share/ca-certificates/mozilla/"+name+".crt"] = string(vendor[name])
 	}
-	put("/etc/ca-certificates.conf", conf, 0o644)
-	put("/var/lib/dpkg/info/ca-certificates.list", "/.\n/usr/share/ca-certificates\n"+list, 0o644)
-	put("/var/lib/dpkg/status", "Package: ca-certificates\nStatus: install ok installed\nVersion: 20230311\n\nPackage: zsh\nVersion: 5\n\n", 0o644)
+	files["/etc/ca-certificates.conf"] = conf.String()
+	files["/var/lib/dpkg/info/ca-certificates.list"] = "/.\n/usr/share/ca-certificates\n" + list.String()
+	if java {
+		files["/etc/ca-certificates/update.d/jks-keystore"] = "#!/bin/sh\n"
+		files["/etc/ssl/certs/java/cacerts"] = string(JKS(nil))
+	}
 	for _, dir := range []string{"/usr/local/share/ca-certificates", "/etc/ssl/certs", "/etc/ca-certificates/update.d", "/tmp"} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
-			t.Fatal(err)
+			return nil, nil, err
 		}
 	}
-	if java {
-		put("/etc/ca-certificates/update.d/jks-keystore", "#!/bin/sh\n", 0o755)
-		put("/etc/ssl/certs/java/cacerts", string(jks(nil)), 0o644)
+	for _, name := range sorted(files) {
+		p, mode := filepath.Join(root, name), os.FileMode(0o644)
+		if strings.HasPrefix(files[name], "#!") {
+			mode = 0o755
+		}
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			return nil, nil, err
+		}
+		if err := os.WriteFile(p, []byte(files[name]), mode); err != nil {
+			return nil, nil, err
+		}
+		if err := os.Chmod(p, mode); err != nil { // whatever the umask
+			return nil, nil, err
+		}
 	}
-	h := host.Fake(root)
-	h.OS = "linux"
-	u := &updater{root: root}
-	h.Runner = u.run
+	h, u := Open(root)
 	if _, err := u.update(); err != nil {
-		t.Fatal(err)
+		return nil, nil, err
 	}
+	return h, u, nil
+}
+
+// Open returns a host over a root that [Debian] has made.
+func Open(root string) (*host.Host, *Updater) {
+	h, u := host.Fake(root), &Updater{Root: root}
+	h.OS, h.Runner = "linux", u.Run
 	return h, u
 }
 
-// tree describes every file under a root, but for what records the doing.
-func tree(t testing.TB, root string) string {
-	t.Helper()
+// Tree describes every file under a root, line by line, but for what certtrust
+// keeps for itself.
+func Tree(root string) (string, error) {
 	var b strings.Builder
 	err := filepath.WalkDir(root, func(p string, d os.DirEntry, err error) error {
 		if err != nil {
@@ -323,8 +336,9 @@ func tree(t testing.TB, root string) string {
 		b.WriteByte('\n')
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
+	return b.String(), err
 }
+
+var hashLink = regexp.MustCompile(`^[0-9a-f]{8}\.[0-9]+$`)
+
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
