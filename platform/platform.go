@@ -131,7 +131,7 @@ func Detect(ctx context.Context, h *host.Host, backends []Backend, sel Selector)
 	}
 	for _, pattern := range sel.Stores {
 		if !slices.ContainsFunc(found, func(f Found) bool { return matches(pattern, f.Info().ID) }) {
-			return nil, &store.Error{Op: "select", Err: store.Because(store.ErrNotFound, "there is no store %q here%s", store.Printable(pattern), among(all)),
+			return nil, &store.Error{Op: "select", Err: store.Because(store.ErrNotFound, "there is no store \"%s\" here%s", store.Printable(pattern), among(all)),
 				Hint: "certtrust stores shows what there is"}
 		}
 	}

@@ -98,13 +98,13 @@ func (p *planner) finish() {
 	for _, a := range p.st.anchors {
 		for _, c := range a.certs() {
 			if a.enabled && !a.der && !p.st.inBundle[c.SHA256] && after[c.SHA256] && !slices.Contains(p.edits.have, c.SHA256) && !slices.Contains(p.edits.lack, c.SHA256) {
-				p.notice("the update also brings in %q (%s), which lies in %s", store.Printable(c.Label()), c.SHA256.Short(), store.Printable(a.path))
+				p.notice("the update also brings in \"%s\" (%s), which lies in %s", store.Printable(c.Label()), c.SHA256.Short(), store.Printable(a.path))
 			}
 		}
 	}
 	for _, c := range plainCerts(p.st.bundle) {
 		if !after[c.SHA256] && !slices.Contains(p.edits.lack, c.SHA256) && !slices.Contains(p.edits.have, c.SHA256) {
-			p.notice("the update also drops %q (%s), which comes from no anchor", store.Printable(c.Label()), c.SHA256.Short())
+			p.notice("the update also drops \"%s\" (%s), which comes from no anchor", store.Printable(c.Label()), c.SHA256.Short())
 		}
 	}
 }
@@ -388,7 +388,7 @@ func (p *planner) withdraw(c store.Change, gone bool) error {
 		return nil
 	}
 	if !gone && !vendor {
-		p.notice("%s has no list of distrusted certificates: %q is removed from it", p.s.info.ID, store.Printable(cert.Label()))
+		p.notice("%s has no list of distrusted certificates: \"%s\" is removed from it", p.s.info.ID, store.Printable(cert.Label()))
 	}
 	p.edits.lack = append(p.edits.lack, fp)
 	p.edits.rebuild = true

@@ -89,7 +89,7 @@ func (a *App) undo(c *cli.Context) error {
 			return &store.Error{Op: "undo", Store: r.Store, Err: store.Because(store.ErrNotFound, "the store that was changed is not here any more")}
 		}
 		if found[i].Info().Scope != r.Scope {
-			return &store.Error{Op: "undo", Store: r.Store, Err: store.Because(store.ErrCorrupt, "the record is about a store of the scope %q, which this is not", store.Printable(string(r.Scope)))}
+			return &store.Error{Op: "undo", Store: r.Store, Err: store.Because(store.ErrCorrupt, "the record is about a store of the scope \"%s\", which this is not", store.Printable(string(r.Scope)))}
 		}
 		if wants[r.Store] == nil {
 			chosen = append(chosen, found[i])

@@ -201,7 +201,7 @@ func refusal(g given, concerns []store.Concern, allowed []string) error {
 	}
 	refuse := func(hint, format string, args ...any) error {
 		text := fmt.Sprintf(format, args...)
-		return &store.Error{Err: store.Because(store.ErrInput, "%s: %q is refused: %s", store.Printable(from), store.Printable(g.cert.Label()), text), Hint: hint}
+		return &store.Error{Err: store.Because(store.ErrInput, "%s: \"%s\" is refused: %s", store.Printable(from), store.Printable(g.cert.Label()), text), Hint: hint}
 	}
 	if aux := g.item.Aux; aux != nil && (len(aux.Reject) > 0 || !slices.Contains(aux.Trust, "1.3.6.1.5.5.7.3.1") && !slices.Contains(aux.Trust, "2.5.29.37.0")) || g.item.Distrusted {
 		return refuse("get it as a plain certificate, if it is to be trusted", "its file says that it is not trusted for servers")
@@ -238,11 +238,11 @@ func (a *App) advise(g given) {
 			names = append(names, n.String())
 		}
 		if len(names) > 0 {
-			a.Streams.Noticef("%q can only vouch for %s", label, store.Printable(strings.Join(names, ", ")))
+			a.Streams.Noticef("\"%s\" can only vouch for %s", label, store.Printable(strings.Join(names, ", ")))
 		}
 	}
 	if limits := g.cert.ExtendedKeyUsage(); limits != nil && !slices.Contains(limits, store.PurposeServerAuth) && !slices.Contains(limits, store.PurposeAny) {
-		a.Streams.Noticef("%q limits itself to %s: programs will not accept servers by it", label, words(limits))
+		a.Streams.Noticef("\"%s\" limits itself to %s: programs will not accept servers by it", label, words(limits))
 	}
 }
 
@@ -261,7 +261,7 @@ func crowded(list []given) string {
 func names(list []given) string {
 	var out []string
 	for _, g := range list {
-		out = append(out, fmt.Sprintf("%q (%s)", store.Printable(g.cert.Label()), g.cert.SHA256.Short()))
+		out = append(out, fmt.Sprintf("\"%s\" (%s)", store.Printable(g.cert.Label()), g.cert.SHA256.Short()))
 	}
 	return strings.Join(out, ", ")
 }
