@@ -267,7 +267,7 @@ func (s *Store) quiet(ctx context.Context) error {
 func (s *Store) busy() error {
 	for _, p := range s.host.Processes() {
 		for i, arg := range p.Args {
-			if i < 3 && path.Base(arg) == path.Base(s.family.tool) {
+			if i < 3 && path.Base(arg) == path.Base(s.family.tool) && s.host.Shares(p, s.family.hashDir) {
 				return &store.Error{Err: store.Because(store.ErrLocked, "%s is running (process %d)", path.Base(s.family.tool), p.PID),
 					Hint: "try again when it has finished"}
 			}

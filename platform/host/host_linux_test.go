@@ -31,3 +31,15 @@ func TestWriteFileKeepsLabel(t *testing.T) {
 		t.Errorf("content %q", data)
 	}
 }
+
+// A container's processes are listed too, but work on files of their own.
+func TestShares(t *testing.T) {
+	h := Local()
+	self := Process{PID: os.Getpid()}
+	if !h.Shares(self, "/proc/self/root/") {
+		t.Error("this process does not share its own root")
+	}
+	if h.Shares(Process{PID: 1 << 30}, "/") {
+		t.Error("a process that is not there shares the root")
+	}
+}

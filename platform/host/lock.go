@@ -181,6 +181,21 @@ func (h *Host) Processes() []Process {
 	return list
 }
 
+// Shares reports whether a process sees the same file or directory at path as
+// this one does: one in a container has another. Where that cannot be found
+// out it is taken to.
+func (h *Host) Shares(p Process, path string) bool {
+	own, err := h.Stat(path)
+	if err != nil {
+		return true
+	}
+	others, err := os.Stat(fmt.Sprintf("/proc/%d/root%s", p.PID, path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false // or the process is gone
+	}
+	return err != nil || os.SameFile(own, others)
+}
+
 // ThisProcess returns a mark that names this process for good: no later one
 // has it, not even with the same PID.
 func ThisProcess() string {
