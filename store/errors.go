@@ -137,24 +137,13 @@ func Hint(err error) string {
 }
 
 // because is an error of a kind with a text of its own.
-type because struct {
-	kind error
-	text string
-	args error // what the text was made of, for errors.Is and errors.As
-}
+type because struct{ kind, err error }
 
 // Because returns an error that reads as the formatted text and is of the
-// given kind; with %w in the format, also of the wrapped error's.
+// given kind; with %w in the format, also of the wrapped errors'.
 func Because(kind error, format string, args ...any) error {
-	err := fmt.Errorf(format, args...)
-	return &because{kind: kind, text: err.Error(), args: errors.Unwrap(err)}
+	return &because{kind, fmt.Errorf(format, args...)}
 }
 
-func (b *because) Error() string { return b.text }
-
-func (b *because) Unwrap() []error {
-	if b.args == nil {
-		return []error{b.kind}
-	}
-	return []error{b.kind, b.args}
-}
+func (b *because) Error() string   { return b.err.Error() }
+func (b *because) Unwrap() []error { return []error{b.kind, b.err} }

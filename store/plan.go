@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"slices"
 )
 
 // Change is the wanted end state of one certificate in one store. nil fields
@@ -73,7 +72,7 @@ func (p Plan) Digest() string {
 // depends on who asks and does not count.
 func (p Plan) SameSteps(q Plan) bool {
 	plain := func(p Plan) string {
-		p.Basis, p.Steps = "", slices.Clone(p.Steps)
+		p.Basis, p.Steps = "", append([]Step{}, p.Steps...)
 		for i := range p.Steps {
 			p.Steps[i].Elevated = false
 		}
