@@ -67,7 +67,7 @@ func (p *Part) plan(ctx context.Context) {
 		p.fail(err)
 		return
 	}
-	p.Result = Planned
+	p.Result, p.Err = Planned, nil
 	if p.Plan.Empty() {
 		p.Result = Unchanged
 	}
@@ -75,7 +75,8 @@ func (p *Part) plan(ctx context.Context) {
 
 func (p *Part) fail(err error) {
 	p.Err, p.Result = err, Failed
-	if !p.Named && (errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrLocked)) {
+	untouched := !errors.Is(err, store.ErrPartial)
+	if untouched && !p.Named && (errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrLocked)) {
 		p.Result = LeftOut
 	}
 }
@@ -102,63 +103,58 @@ type Options struct {
 const staleTries = 10
 
 // ApplyAll applies the planned parts. Those whose store needs rights or a
-// person's consent come last. If one fails, what was done before is taken
-// back, unless KeepGoing is set. How it went is in each part. The error is
-// [store.ErrPartial] if something could not be taken back, and that of the
-// first failed part otherwise.
+// person's consent come last. Nothing is begun if it is known already that one
+// will fail; if one fails later, what was done before is taken back. With
+// KeepGoing set, each store is for itself. How it went is in each part. The
+// error is [store.ErrPartial] if something could not be taken back, and that
+// of the first failed part otherwise.
 func ApplyAll(ctx context.Context, parts []*Part, o Options) error {
 	order := slices.Clone(parts)
 	slices.SortStableFunc(order, func(a, b *Part) int { return a.late() - b.late() })
 	var failed *Part
-	for _, p := range order {
-		if p.Result != Planned {
-			if p.Result == Failed && !o.KeepGoing {
-				failed = p
-			}
-			continue
-		}
-		if failed != nil {
-			continue
-		}
-		p.apply(ctx, o)
-		if p.Result == Failed && !o.KeepGoing {
+	note := func(p *Part) {
+		if p.Result == Failed && failed == nil {
 			failed = p
 		}
 	}
-	if failed == nil {
-		for _, p := range order {
-			if p.Result == Failed {
-				return p.Err
-			}
+	for _, p := range order {
+		if err := p.obstacle(o); err != nil && p.Result == Planned {
+			p.fail(err)
 		}
-		return nil
+		note(p)
 	}
 	for _, p := range order {
-		if p.Result == Planned {
+		switch {
+		case p.Result != Planned:
+		case failed != nil && !o.KeepGoing:
 			p.Result = LeftOut
 			p.Err = fmt.Errorf("not done, because %s failed", failed.Store.Info().ID)
+		default:
+			p.apply(ctx, o)
+			note(p)
 		}
+	}
+	switch {
+	case failed == nil:
+		return nil
+	case o.KeepGoing:
+		return failed.Err
 	}
 	return o.takeBack(ctx, order, failed)
 }
 
-// takeBack undoes the parts that were done, the last one first.
+// takeBack undoes the parts that were done, the last one first. What was only
+// mended has nothing to take back and stays.
 func (o Options) takeBack(ctx context.Context, done []*Part, failed *Part) error {
 	ctx = context.WithoutCancel(ctx) // an interrupted change is taken back all the same
 	err := failed.Err
+	o.Record.UndoOf, o.Reviewed = o.Set, false
 	for _, p := range slices.Backward(done) {
-		if p.Result != Changed {
+		if p.Result != Changed || len(p.Receipt.Undo) == 0 {
 			continue
 		}
-		back := &Part{Store: p.Store, Want: p.Receipt.Undo, Named: true}
-		undo := o
-		undo.Record.UndoOf, undo.Reviewed = o.Set, false
-		back.plan(ctx)
-		if back.Result == Planned {
-			back.apply(ctx, undo)
-		}
-		if back.Err != nil {
-			p.Err = &store.Error{Op: "take back", Store: p.Store.Info().ID, Err: store.Because(store.ErrPartial, "%w", back.Err),
+		if back := p.undo(ctx, o); back != nil {
+			p.Err = &store.Error{Op: "take back", Store: p.Store.Info().ID, Err: store.Because(store.ErrPartial, "%w", back),
 				Hint: "certtrust undo " + o.Set}
 			err = errors.Join(err, p.Err)
 			continue
@@ -166,6 +162,30 @@ func (o Options) takeBack(ctx context.Context, done []*Part, failed *Part) error
 		p.Result = TakenBack
 	}
 	return err
+}
+
+// undo takes back what the part did, and returns why it cannot.
+func (p *Part) undo(ctx context.Context, o Options) error {
+	back := &Part{Store: p.Store, Want: p.Receipt.Undo, Named: true}
+	back.plan(ctx)
+	errs := []error{back.Err}
+	for _, r := range back.Plan.Refused {
+		errs = append(errs, r.Err("", ""))
+	}
+	if back.Result == Planned {
+		back.apply(ctx, o)
+		errs = append(errs, back.Err)
+	}
+	return errors.Join(errs...)
+}
+
+// obstacle returns what is known to keep the part from being applied.
+func (p *Part) obstacle(o Options) error {
+	info := p.Store.Info()
+	if w := info.Access.Write; w == nil || w.Kind == store.NeedsElevation && o.Elevate != nil {
+		return nil
+	}
+	return info.Access.Write.Err("apply", info.ID)
 }
 
 // late puts stores that need rights or a person after those that do not.
@@ -184,6 +204,12 @@ func (p *Part) apply(ctx context.Context, o Options) {
 		}
 		old := p.Plan
 		p.plan(ctx)
+		for _, r := range p.Plan.Refused {
+			if !slices.Contains(old.Refused, r) { // that it cannot be done is news
+				p.fail(r.Err("apply", p.Plan.Store))
+				return
+			}
+		}
 		if p.Result != Planned {
 			return
 		}
@@ -212,6 +238,9 @@ func (p *Part) once(ctx context.Context, o Options) (store.Receipt, error) {
 // A plan that cannot be recorded is not applied.
 func Apply(ctx context.Context, e store.Editor, plan store.Plan, o Options) (store.Receipt, error) {
 	info := e.Info()
+	if err := ctx.Err(); err != nil {
+		return store.Receipt{}, &store.Error{Op: "apply", Store: info.ID, Err: err}
+	}
 	if err := info.Access.Write.Err("apply", info.ID); err != nil {
 		return store.Receipt{}, err
 	}

@@ -4,7 +4,6 @@ package platform
 
 import (
 	"context"
-	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -71,11 +70,14 @@ func (s Selector) Names(i store.Info) bool {
 	return slices.ContainsFunc(s.Stores, func(pattern string) bool { return matches(pattern, i.ID) })
 }
 
+// matches reports whether an ID, the name of a backend or a pattern fits id.
+// Many IDs hold a path: in a pattern, * and ? stand for slashes, too.
 func matches(pattern string, id store.ID) bool {
 	if pattern == string(id) || pattern == id.Backend() {
 		return true
 	}
-	ok, err := path.Match(pattern, string(id))
+	flat := strings.NewReplacer("/", ":")
+	ok, err := path.Match(flat.Replace(pattern), flat.Replace(string(id)))
 	return err == nil && ok
 }
 
@@ -107,7 +109,7 @@ type Found struct {
 func Detect(ctx context.Context, h *host.Host, backends []Backend, sel Selector) ([]Found, error) {
 	for _, pattern := range sel.Stores {
 		if _, err := path.Match(pattern, ""); err != nil {
-			return nil, &store.Error{Op: "select", Err: store.Because(store.ErrInput, "%s is no store ID and no pattern", store.Printable(pattern))}
+			return nil, &store.Error{Err: store.Because(store.ErrInput, "\"%s\" is no store ID and no pattern", store.Printable(pattern))}
 		}
 	}
 	var all, found []Found
@@ -131,7 +133,7 @@ func Detect(ctx context.Context, h *host.Host, backends []Backend, sel Selector)
 	}
 	for _, pattern := range sel.Stores {
 		if !slices.ContainsFunc(found, func(f Found) bool { return matches(pattern, f.Info().ID) }) {
-			return nil, &store.Error{Op: "select", Err: store.Because(store.ErrNotFound, "there is no store \"%s\" here%s", store.Printable(pattern), among(all)),
+			return nil, &store.Error{Err: store.Because(store.ErrNotFound, "there is no store \"%s\" here (%s)", store.Printable(pattern), among(all, backends)),
 				Hint: "certtrust stores shows what there is"}
 		}
 	}
@@ -143,19 +145,24 @@ func Detect(ctx context.Context, h *host.Host, backends []Backend, sel Selector)
 		case sel.System:
 			what = "no system store that is known"
 		}
-		return nil, &store.Error{Op: "select", Err: store.Because(store.ErrUnsupported, "there is %s here (%s)", what, strings.Join(reasons, "; ")),
+		return nil, &store.Error{Err: store.Because(store.ErrUnsupported, "there is %s here (%s)", what, strings.Join(reasons, "; ")),
 			Hint: "certtrust stores -v shows what was looked at"}
 	}
 	return found, nil
 }
 
-func among(all []Found) string {
-	if len(all) == 0 {
-		return ""
-	}
-	var ids []string
+// among tells what there is instead of a store that was not found: the stores
+// of the backends that were asked or, if none was, the backends.
+func among(all []Found, backends []Backend) string {
+	var ids, names []string
 	for _, f := range all {
 		ids = append(ids, string(f.Info().ID))
 	}
-	return fmt.Sprintf(" (there is %s)", strings.Join(ids, ", "))
+	for _, b := range backends {
+		names = append(names, b.Name)
+	}
+	if len(ids) > 0 {
+		return "there is " + strings.Join(ids, ", ")
+	}
+	return "known are stores of " + strings.Join(names, ", ")
 }

@@ -9,6 +9,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -59,14 +60,13 @@ func (s *Store) Apply(ctx context.Context, plan store.Plan) (store.Receipt, erro
 			Err:  store.Because(store.ErrStale, "the store has changed since the plan was made"),
 			Hint: "look at the plan again"}
 	}
+	if !plan.Empty() {
+		if err := s.execute(ctx, p); err != nil {
+			return receipt, err
+		}
+		receipt.Done, receipt.Undo = p.plan.Steps, p.plan.Undo
+	}
 	receipt.Notices = p.plan.Notices
-	if plan.Empty() {
-		return receipt, nil
-	}
-	if err := s.execute(ctx, p); err != nil {
-		return receipt, err
-	}
-	receipt.Done, receipt.Undo = p.plan.Steps, p.plan.Undo
 	return receipt, nil
 }
 
@@ -107,13 +107,14 @@ func (s *Store) edit(ctx context.Context, p *planner) error {
 			return err
 		}
 	}
+	// The links first: where one leads nowhere, lookups stop.
+	if err := s.dropLinks(p.edits.drops); err != nil {
+		return err
+	}
 	for _, file := range p.edits.removes {
 		if err := s.host.Remove(file); err != nil && !absent(err) {
 			return err
 		}
-	}
-	if err := s.dropLinks(p.edits.drops); err != nil {
-		return err
 	}
 	for _, name := range p.edits.renew {
 		if _, isLink := p.st.links[name]; isLink {
@@ -123,7 +124,7 @@ func (s *Store) edit(ctx context.Context, p *planner) error {
 		}
 	}
 	if len(p.edits.lines) > 0 {
-		return s.tellHooks(ctx, p.edits.lines)
+		return s.tellHooks(ctx, p)
 	}
 	return nil
 }
@@ -138,54 +139,71 @@ func (s *Store) options(file string) host.WriteOptions {
 	return o
 }
 
-// dropLinks removes links and the hash links that lead to them, and closes the
-// gaps in the numbers, at which lookups would stop.
+// dropLinks removes links and the hash links that lead to them.
 func (s *Store) dropLinks(names []string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	st := &state{links: map[string]string{}}
-	if err := s.readHashDir(st); err != nil {
+	links, _, err := s.readLinks()
+	if err != nil {
 		return err
 	}
-	touched := map[string]bool{}
-	for _, link := range sortedKeys(st.links) {
-		m := hashLink.FindStringSubmatch(link)
-		gone := slices.Contains(names, link)
-		if m != nil && (gone || slices.Contains(names, st.links[link])) {
-			gone, touched[m[1]] = true, true
+	var own []string
+	gone := map[string][]int{} // by hash, the numbers that go
+	for _, link := range sortedKeys(links) {
+		named := slices.Contains(names, link)
+		if m := hashLink.FindStringSubmatch(link); m != nil && (named || slices.Contains(names, links[link])) {
+			if n, err := strconv.Atoi(m[2]); err == nil {
+				gone[m[1]] = append(gone[m[1]], n)
+			}
+		} else if named {
+			own = append(own, link)
 		}
-		if !gone {
-			continue
-		}
-		if err := s.host.Remove(s.link(link)); err != nil && !absent(err) {
+	}
+	for _, hash := range sortedKeys(gone) {
+		if err := s.dropNumbers(links, hash, gone[hash]); err != nil {
 			return err
 		}
-		delete(st.links, link)
 	}
-	for _, hash := range sortedKeys(touched) {
-		if err := s.closeGaps(st, hash); err != nil {
+	for _, link := range own {
+		if err := s.host.Remove(s.link(link)); err != nil && !absent(err) {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Store) closeGaps(st *state, hash string) error {
-	var numbers []int
-	for link := range st.links {
-		if m := hashLink.FindStringSubmatch(link); m != nil && m[1] == hash {
-			var n int
-			fmt.Sscan(m[2], &n)
-			numbers = append(numbers, n)
-		}
-	}
-	slices.Sort(numbers)
-	for want, n := range numbers {
-		if n == want {
+// dropNumbers removes those of the links of one hash that have these numbers.
+// Lookups stop at the first number that is missing, so the last link takes the
+// place of one that goes: whoever reads meanwhile finds all that stay.
+func (s *Store) dropNumbers(links map[string]string, hash string, gone []int) error {
+	var stay []int
+	for link := range links {
+		m := hashLink.FindStringSubmatch(link)
+		if m == nil || m[1] != hash {
 			continue
 		}
-		if err := s.host.Rename(s.link(fmt.Sprintf("%s.%d", hash, n)), s.link(fmt.Sprintf("%s.%d", hash, want))); err != nil {
+		if n, err := strconv.Atoi(m[2]); err == nil && !slices.Contains(gone, n) {
+			stay = append(stay, n)
+		}
+	}
+	slices.Sort(gone)
+	slices.Sort(stay)
+	name := func(n int) string { return s.link(hash + "." + strconv.Itoa(n)) }
+	var ends []int
+	for _, n := range gone {
+		last := len(stay) - 1
+		if last < 0 || stay[last] < n {
+			ends = append(ends, n)
+			continue
+		}
+		if err := s.host.Rename(name(stay[last]), name(n)); err != nil {
+			return err
+		}
+		stay = stay[:last]
+	}
+	for _, n := range slices.Backward(ends) {
+		if err := s.host.Remove(name(n)); err != nil && !absent(err) {
 			return err
 		}
 	}
@@ -195,9 +213,9 @@ func (s *Store) closeGaps(st *state, hash string) error {
 // hookName is what run-parts(8) takes for a program.
 var hookName = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`)
 
-// tellHooks runs the tool's hooks with lines on their standard input, as the
-// tool does.
-func (s *Store) tellHooks(ctx context.Context, lines []string) error {
+// tellHooks runs the tool's hooks with the plan's lines on their standard
+// input, as the tool does.
+func (s *Store) tellHooks(ctx context.Context, p *planner) error {
 	hooks, err := s.host.ReadDir(s.family.hookDir)
 	if err != nil && !absent(err) {
 		return err
@@ -208,21 +226,30 @@ func (s *Store) tellHooks(ctx context.Context, lines []string) error {
 		if err != nil || !hookName.MatchString(hook.Name()) || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
 			continue
 		}
-		input := strings.Join(lines, "\n")
+		input := strings.Join(p.edits.lines, "\n")
 		if input != "" {
 			input += "\n"
 		}
 		_, err = s.host.Run(ctx, host.Command{Args: []string{file}, Stdin: strings.NewReader(input), Timeout: toolTimeout})
 		if err != nil {
-			return s.hookFailed(file, err)
+			if err := s.hookFailed(p, file, err); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (s *Store) hookFailed(hook string, err error) error {
-	if pid, held := s.javaLocked(); held && hook == s.family.java.hook {
-		return locked(pid)
+// hookFailed returns what the failure of a hook means for the change: nothing
+// if Java's key store was broken before.
+func (s *Store) hookFailed(p *planner, hook string, err error) error {
+	if hook == s.family.java.hook {
+		if pid, held := s.javaLocked(); held {
+			return locked(pid)
+		}
+		if p.java.err != nil {
+			return nil // checkJava says so
+		}
 	}
 	return &store.Error{Path: hook, Err: store.Because(store.ErrFailed, "the update hook failed: %w", err),
 		Hint: "mend the hook, or take it away, and try again"}
@@ -265,20 +292,25 @@ func (s *Store) quiet(ctx context.Context) error {
 
 // busy returns who is at work on the store, nil if nobody is.
 func (s *Store) busy() error {
-	for _, p := range s.host.Processes() {
-		for i, arg := range p.Args {
-			if i < 3 && path.Base(arg) == path.Base(s.family.tool) && s.host.Shares(p, s.family.hashDir) {
-				return &store.Error{Err: store.Because(store.ErrLocked, "%s is running (process %d)", path.Base(s.family.tool), p.PID),
-					Hint: "try again when it has finished"}
-			}
-		}
+	for _, p := range s.updaters() {
+		return &store.Error{Err: store.Because(store.ErrLocked, "%s is running (process %d)", path.Base(s.family.tool), p.PID),
+			Hint: "try again when it has finished"}
 	}
-	if s.readJava().follows {
+	if s.javaFollows() {
 		if pid, held := s.javaLocked(); held {
 			return locked(pid)
 		}
 	}
 	return nil
+}
+
+// liveUpdaters returns the processes that run the tool, by itself or by an
+// interpreter, on the files of this machine and not in a container.
+func (s *Store) liveUpdaters() []host.Process {
+	return slices.DeleteFunc(s.host.Processes(), func(p host.Process) bool {
+		run := slices.ContainsFunc(p.Args[:min(3, len(p.Args))], func(arg string) bool { return path.Base(arg) == path.Base(s.family.tool) })
+		return !run || !s.host.Shares(p, s.family.hashDir)
+	})
 }
 
 // attempts is how often the tool is run until the store is as it should be:
@@ -304,7 +336,9 @@ func (s *Store) rebuild(ctx context.Context, p *planner) error {
 		}
 		text := bytes.Join([][]byte{out.Stdout, out.Stderr}, []byte("\n"))
 		if m := hookError.FindSubmatch(text); m != nil {
-			return s.hookFailed(string(m[1]), fmt.Errorf("exit code %s", m[2]))
+			if err := s.hookFailed(p, string(m[1]), fmt.Errorf("exit code %s", m[2])); err != nil {
+				return err
+			}
 		}
 		if err := s.quiet(ctx); err != nil {
 			return err
@@ -327,7 +361,7 @@ func (s *Store) check(ctx context.Context, p *planner) error {
 	}
 	var wrong []string
 	fault := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
-	if st.bundleMode.Perm()&0o004 == 0 {
+	if !forEverybody(st.bundleMode) {
 		fault("%s cannot be read by everybody", s.family.bundle)
 	}
 	if p.edits.rebuild {
@@ -349,7 +383,7 @@ func (s *Store) check(ctx context.Context, p *planner) error {
 	}
 	for _, fp := range p.edits.have {
 		sound := slices.ContainsFunc(st.anchors, func(a anchor) bool {
-			return holds(a.file, fp) && a.sound() && s.hashed(st, a)
+			return holds(a.file, fp) && a.sound() && st.indexed[fp]
 		})
 		if !st.inBundle[fp] || !sound {
 			fault("%s is not trusted by every program: in the bundle %v, found by its hash %v", fp.Short(), st.inBundle[fp], sound)
@@ -361,7 +395,7 @@ func (s *Store) check(ctx context.Context, p *planner) error {
 		}
 	}
 	for _, name := range p.edits.drops {
-		if s.final(st, name) == "" && st.links[name] != "" {
+		if st.links[name] != "" && s.dangles(st, name) {
 			fault("the link %s leads nowhere", s.link(name))
 		}
 	}
@@ -396,8 +430,12 @@ func (s *Store) checkJava(st *state, p *planner) error {
 		}
 	}
 	for _, fp := range p.edits.lack {
-		if j.keeps(fp) {
+		generated, others := j.keeps(fp)
+		if generated {
 			wrong = append(wrong, "still holds "+fp.Short())
+		}
+		for _, alias := range others {
+			p.notice("Java's key store %s also holds %s as \"%s\", which was not generated and stays", s.family.java.path, fp.Short(), store.Printable(alias))
 		}
 	}
 	if len(wrong) == 0 {
@@ -439,7 +477,7 @@ func (s *Store) snapshot(p *planner) (snapshot, error) {
 		snap.files[file] = x
 	}
 	for _, x := range p.st.strays { // the tool may put a link in its place
-		if x.err == nil && !x.stale {
+		if x.err == nil && !x.stale && x.to == "" {
 			snap.files[x.path] = saved{data: x.raw, mode: x.mode.Perm(), has: true}
 		}
 	}
@@ -490,17 +528,17 @@ func (s *Store) restore(snap snapshot) error {
 		}
 	}
 	keep(s.host.Remove(s.newBundle()))
-	st := &state{links: map[string]string{}}
-	if err := s.readHashDir(st); err != nil {
+	links, _, err := s.readLinks()
+	if err != nil {
 		return errors.Join(append(errs, err)...)
 	}
-	for _, name := range sortedKeys(st.links) {
+	for _, name := range sortedKeys(links) {
 		if _, was := snap.links[name]; !was {
 			keep(s.host.Remove(s.link(name)))
 		}
 	}
 	for _, name := range sortedKeys(snap.links) {
-		if st.links[name] != snap.links[name] {
+		if links[name] != snap.links[name] {
 			keep(s.host.Symlink(snap.links[name], s.link(name), s.options(s.link(name))))
 		}
 	}

@@ -9,7 +9,6 @@
 package anchors
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"slices"
@@ -48,6 +47,10 @@ func Detect(h *host.Host) (*Store, []string) {
 		if !hasTool && !(named && err != nil) {
 			continue
 		}
+		if _, err := h.Stat(f.manager); !hasTool && err != nil {
+			reasons = append(reasons, fmt.Sprintf("no %s to install it with", f.manager))
+			continue
+		}
 		if _, err := h.Stat(f.bundle); err != nil {
 			reasons = append(reasons, fmt.Sprintf("no bundle at %s", f.bundle))
 		}
@@ -63,14 +66,18 @@ func osRelease(h *host.Host) []string {
 		if err != nil {
 			continue
 		}
-		var ids []string
-		for lines := bufio.NewScanner(bytes.NewReader(data)); lines.Scan(); {
-			key, value, _ := strings.Cut(strings.TrimSpace(lines.Text()), "=")
-			if key == "ID" || key == "ID_LIKE" {
-				ids = append(ids, strings.Fields(strings.Trim(value, `"'`))...)
-			}
-		}
-		return ids
+		return releaseIDs(string(data))
 	}
 	return nil
+}
+
+func releaseIDs(text string) []string {
+	var ids []string
+	for line := range strings.Lines(text) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		if key == "ID" || key == "ID_LIKE" {
+			ids = append(ids, strings.Fields(strings.Trim(value, `"'`))...)
+		}
+	}
+	return ids
 }

@@ -1,6 +1,7 @@
 package anchors
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -28,9 +29,11 @@ var problems = map[string]struct {
 	"no-anchor":            {"it is in the bundle, but comes from no anchor: the next update drops it", true},
 	"still-in-bundle":      {"the vendor's list disables it, but the bundle still holds it until the next update", true},
 	"no-hash-link":         {"no hash link leads to it: programs that look certificates up in the directory do not find it", true},
+	"same-name":            {"another anchor has the same file name, and the one link for it: programs that look certificates up in the directory do not find this one", false},
 	"dangling-link":        {"the link leads nowhere", true},
 	"stale-temporary":      {"an interrupted update left it behind: the next update adds to it, and programs that read the whole directory trust it", true},
 	"stray-file":           {"the update tool did not put it there, but programs that read the whole directory, such as Go's, trust what is in it", false},
+	"left-behind":          {"an interrupted change of certtrust left it behind", true},
 	"not-pem":              {"it is DER, which the update tool copies as it is: nothing trusts it; import it with certtrust", false},
 	"several-certificates": {"the file holds more than one certificate, so none of them gets a hash link", false},
 	"private-key":          {"the file holds a private key, and its content is copied into a file that everybody can read", false},
@@ -39,6 +42,7 @@ var problems = map[string]struct {
 	"trusted-certificate":  {"a TRUSTED CERTIFICATE: it has a trust list of its own, which some programs follow and others do not", false},
 	"not-for-everybody":    {"only root can read it: programs of other users do not trust it", false},
 	"ignored-name":         {"its name does not end in .crt, so the update tool passes it over", false},
+	"not-a-file":           {"it is a directory or a link to nothing, so the update tool passes it over", false},
 	"not-listed":           {"the vendor's list does not name it", false},
 	"listed-but-missing":   {"the vendor's list names it, but it is not there", false},
 	"newline-in-name":      {"its name holds a line break, with which every update fails until the file is gone", false},
@@ -53,47 +57,59 @@ func problem(code, path string) store.Problem {
 	return store.Problem{Code: code, Path: path, Text: p.text, Mendable: p.mendable}
 }
 
-// entries yields the entries of a state.
-func (s *Store) entries(st *state, yield func(store.Entry, error) bool) {
-	o := s.newOrigins()
-	for _, part := range []func(*state, *origins, func(store.Entry, error) bool) bool{
+// entries yields the entries of a state. Who put an anchor there is what of
+// says.
+func (s *Store) entries(st *state, of originOf, yield func(store.Entry, error) bool) {
+	for _, part := range []func(*state, originOf, func(store.Entry, error) bool) bool{
 		s.anchorEntries, s.bundleEntries, s.strayEntries, s.linkEntries,
 	} {
-		if !part(st, o, yield) {
+		if !part(st, of, yield) {
 			return
 		}
 	}
 }
 
-func (s *Store) anchorEntries(st *state, o *origins, yield func(store.Entry, error) bool) bool {
+// originOf tells who put an anchor there; the certificate is nil for a file
+// without one.
+type originOf func(a anchor, c *store.Cert) store.Origin
+
+// blank returns the entry for something without a certificate.
+func blank(kind, file string, by store.Origin, problems ...store.Problem) store.Entry {
+	return store.Entry{Label: path.Base(file), Source: store.Source{Kind: kind, Path: file}, Origin: by, Problems: problems}
+}
+
+func (s *Store) anchorEntries(st *state, of originOf, yield func(store.Entry, error) bool) bool {
 	for _, a := range st.anchors {
 		src := store.Source{Kind: kindAnchor, Path: a.path}
 		if a.err != nil {
-			if a.vendor && absent(a.err) {
-				if a.enabled && !yield(store.Entry{Label: path.Base(src.Path), Source: src, Origin: store.Origin{By: store.ByVendor},
-					Problems: []store.Problem{problem("listed-but-missing", a.path)}}, nil) {
-					return false
-				}
-				continue
+			e, err := blank(kindAnchor, a.path, of(a, nil)), error(nil)
+			switch {
+			case !errors.Is(a.err, errNoFile):
+				e, err = store.Entry{Source: src}, s.fail("read", a.path, a.err)
+			case a.listed && !a.enabled:
+				continue // neither there nor wanted
+			case a.listed:
+				e.Problems = []store.Problem{problem("listed-but-missing", a.path)}
+			default:
+				e.Problems = []store.Problem{problem("not-a-file", a.path)}
 			}
-			if !yield(store.Entry{Source: src}, s.fail("read", a.path, a.err)) {
+			if !yield(e, err) {
 				return false
 			}
 			continue
 		}
-		ofFile := s.fileProblems(a.path, a.file, a.mode.Perm()&0o004 != 0)
+		ofFile := s.fileProblems(a.path, a.file, forEverybody(a.mode))
 		if a.vendor && !a.listed {
 			ofFile = append(ofFile, problem("not-listed", a.path))
 		}
 		if len(a.file.Items) == 0 {
-			if !yield(store.Entry{Label: path.Base(src.Path), Source: src, Origin: o.of(a, nil),
-				Problems: append(ofFile, problem("no-certificate", a.path))}, nil) {
+			if !yield(blank(kindAnchor, a.path, of(a, nil), append(ofFile, problem("no-certificate", a.path))...), nil) {
 				return false
 			}
 			continue
 		}
 		for i, item := range a.file.Items {
-			e := store.Entry{Cert: item.Cert, Label: item.Cert.Label(), Origin: o.of(a, item.Cert), Source: src}
+			e := store.Entry{Cert: item.Cert, Label: item.Cert.Label(), Origin: of(a, item.Cert), Source: src}
 			if len(a.file.Items) > 1 {
 				e.Source.Item = strconv.Itoa(i + 1)
 			}
@@ -105,8 +121,12 @@ func (s *Store) anchorEntries(st *state, o *origins, yield func(store.Entry, err
 		}
 	}
 	for _, file := range st.ignored {
-		if !yield(store.Entry{Label: path.Base(file), Source: store.Source{Kind: kindAnchor, Path: file},
-			Origin: store.Origin{By: store.ByAdmin}, Problems: []store.Problem{problem("ignored-name", file)}}, nil) {
+		if !yield(blank(kindAnchor, file, store.Origin{By: store.ByAdmin}, problem("ignored-name", file)), nil) {
+			return false
+		}
+	}
+	for _, file := range st.left {
+		if !yield(blank(kindStray, file, store.Origin{By: store.ByCerttrust}, problem("left-behind", file)), nil) {
 			return false
 		}
 	}
@@ -133,8 +153,12 @@ func (s *Store) anchorTrust(st *state, a anchor, item certfile.Item, list []stor
 	case !st.inBundle[fp]:
 		return nil, append(list, problem("anchor-not-in-bundle", a.path))
 	}
-	if a.enabled && len(a.file.Items) == 1 && !s.hashed(st, a) {
-		list = append(list, problem("no-hash-link", a.path))
+	if a.enabled && len(a.file.Items) == 1 && !st.indexed[fp] {
+		code := "no-hash-link"
+		if s.shadowed(st, a) {
+			code = "same-name"
+		}
+		list = append(list, problem(code, a.path))
 	}
 	return store.TrustFor(store.Trusted, store.PurposeAny), list
 }
@@ -181,20 +205,29 @@ func (s *Store) fileProblems(file string, content *certfile.File, forEverybody b
 	return list
 }
 
-func (s *Store) bundleEntries(st *state, o *origins, yield func(store.Entry, error) bool) bool {
+// shadowed reports whether another anchor has the link that is the anchor's by
+// its name: the last one that the tool takes.
+func (s *Store) shadowed(st *state, a anchor) bool {
+	name := linkName(a.path, s.family.suffix)
+	return slices.ContainsFunc(st.anchors, func(b anchor) bool {
+		return b.enabled && b.err == nil && b.path != a.path && linkName(b.path, s.family.suffix) == name
+	})
+}
+
+func (s *Store) bundleEntries(st *state, _ originOf, yield func(store.Entry, error) bool) bool {
 	src := store.Source{Kind: kindBundle, Path: s.family.bundle}
 	if st.bundleErr != nil && !absent(st.bundleErr) {
 		return yield(store.Entry{Source: src}, s.fail("read", s.family.bundle, st.bundleErr))
 	}
 	var ofFile []store.Problem
 	if st.bundleErr == nil {
-		for _, p := range s.fileProblems(s.family.bundle, st.bundle, st.bundleMode.Perm()&0o004 != 0) {
+		for _, p := range s.fileProblems(s.family.bundle, st.bundle, forEverybody(st.bundleMode)) {
 			if p.Code != "several-certificates" {
 				ofFile = append(ofFile, p)
 			}
 		}
 	}
-	if len(ofFile) > 0 && !yield(store.Entry{Label: path.Base(src.Path), Source: src, Origin: store.Origin{By: store.ByUnknown}, Problems: ofFile}, nil) {
+	if len(ofFile) > 0 && !yield(blank(kindBundle, s.family.bundle, store.Origin{By: store.ByUnknown}, ofFile...), nil) {
 		return false
 	}
 	known := map[store.Fingerprint]bool{}
@@ -224,12 +257,15 @@ func (s *Store) bundleEntries(st *state, o *origins, yield func(store.Entry, err
 	return true
 }
 
-// strayEntries yields the files in the hash directory that are not the tool's:
-// one entry for the file, and one for each certificate that is trusted only
-// through it.
-func (s *Store) strayEntries(st *state, o *origins, yield func(store.Entry, error) bool) bool {
+// strayEntries yields what is in the hash directory and is not the tool's: one
+// entry for each certificate that is trusted only through it, or else one for
+// the file.
+func (s *Store) strayEntries(st *state, _ originOf, yield func(store.Entry, error) bool) bool {
 	for _, x := range st.strays {
 		src := store.Source{Kind: kindStray, Path: x.path}
+		if x.to != "" {
+			src.Kind = kindLink
+		}
 		if x.err != nil {
 			if !yield(store.Entry{Source: src}, s.fail("read", x.path, x.err)) {
 				return false
@@ -252,8 +288,7 @@ func (s *Store) yieldStray(st *state, src store.Source, x stray, yield func(stor
 	if len(certs) == 0 && !x.stale {
 		return true // such as a README: no program takes anything from it
 	}
-	e := store.Entry{Label: path.Base(x.path), Source: src, Origin: store.Origin{By: store.ByUnknown},
-		Problems: append(s.fileProblems(x.path, x.file, true), problem(code, x.path))}
+	e := blank(src.Kind, x.path, store.Origin{By: store.ByUnknown}, append(s.fileProblems(x.path, x.file, true), problem(code, x.path))...)
 	e.Problems = slices.DeleteFunc(e.Problems, func(p store.Problem) bool { return p.Code == "several-certificates" })
 	extra := false
 	for i, c := range certs {
@@ -267,47 +302,30 @@ func (s *Store) yieldStray(st *state, src store.Source, x stray, yield func(stor
 			return false
 		}
 	}
-	if extra {
+	// What is in the bundle all the same is told of there, if it should not be.
+	if extra || st.isAnchor(x) {
 		return true
 	}
 	return yield(e, nil)
 }
 
-// linkEntries yields the links in the hash directory that lead nowhere, and
-// the certificates that links bring in from elsewhere.
-func (s *Store) linkEntries(st *state, o *origins, yield func(store.Entry, error) bool) bool {
-	own := map[string]bool{s.family.bundle: true}
+// isAnchor reports whether a link leads to an anchor, one that is not in use.
+func (st *state) isAnchor(x stray) bool {
+	return slices.ContainsFunc(st.anchors, func(a anchor) bool { return a.path == x.to })
+}
+
+// linkEntries yields the links in the hash directory that lead nowhere.
+func (s *Store) linkEntries(st *state, _ originOf, yield func(store.Entry, error) bool) bool {
+	there := map[string]bool{}
 	for _, a := range st.anchors {
-		own[a.path] = true
+		there[a.path] = a.err == nil
 	}
-	for _, x := range st.strays {
-		own[x.path] = true
-	}
-	seen := map[string]bool{}
 	for _, name := range sortedKeys(st.links) {
-		at := path.Join(s.family.hashDir, name)
-		src := store.Source{Kind: kindLink, Path: at}
-		final := s.final(st, name)
-		if final == "" {
-			if !yield(store.Entry{Label: path.Base(src.Path), Source: src, Origin: store.Origin{By: store.ByUnknown},
-				Problems: []store.Problem{problem("dangling-link", at)}}, nil) {
-				return false
-			}
+		at := s.link(name)
+		if there[s.leadsTo(st, name)] || !s.dangles(st, name) {
 			continue
 		}
-		if own[final] || seen[final] || path.Dir(final) == s.family.hashDir {
-			continue
-		}
-		seen[final] = true
-		x := stray{path: final}
-		if x.raw, x.err = s.host.ReadFile(final, maxFile); x.err != nil {
-			if !yield(store.Entry{Source: src}, s.fail("read", at, x.err)) {
-				return false
-			}
-			continue
-		}
-		x.file = certfile.ReadPEM(x.raw)
-		if !s.yieldStray(st, src, x, yield) {
+		if !yield(blank(kindLink, at, store.Origin{By: store.ByUnknown}, problem("dangling-link", at)), nil) {
 			return false
 		}
 	}

@@ -23,6 +23,7 @@ type family struct {
 	tool    string // brings bundle and hashDir up to date
 	hookDir string // programs the tool tells of additions and removals
 	install string // how one gets the tool
+	manager string // what that takes: a system without it is of another kind, whatever it calls itself
 
 	java keystore
 
@@ -59,6 +60,7 @@ var families = []family{
 		tool:       "/usr/sbin/update-ca-certificates",
 		hookDir:    "/etc/ca-certificates/update.d",
 		install:    "apt-get install ca-certificates",
+		manager:    "/usr/bin/dpkg",
 
 		// ca-certificates-java: its README.Debian and hook
 		java: keystore{

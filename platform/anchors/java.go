@@ -19,26 +19,11 @@ type javaStore struct {
 }
 
 func (s *Store) readJava() *javaStore {
-	row := s.family.java
-	j := &javaStore{aliases: map[store.Fingerprint][]string{}}
-	if row.path == "" {
+	j := &javaStore{aliases: map[store.Fingerprint][]string{}, follows: s.javaFollows()}
+	if !j.follows {
 		return j
 	}
-	if _, err := s.host.Stat(row.hook); err != nil {
-		return j
-	}
-	if conf, err := s.host.ReadFile(row.conf, 1<<20); err == nil {
-		for line := range strings.Lines(string(conf)) {
-			if strings.NewReplacer(" ", "", "\t", "", `"`, "", "'", "", "\n", "", "\r", "").Replace(line) == row.off {
-				return j
-			}
-		}
-	}
-	data, err := s.host.ReadFile(row.path, maxFile)
-	if absent(err) {
-		return j // no Java has needed it yet
-	}
-	j.follows = true
+	data, err := s.host.ReadFile(s.family.java.path, maxFile)
 	if err == nil {
 		j.file, err = certfile.Keystore(data)
 	}
@@ -52,6 +37,24 @@ func (s *Store) readJava() *javaStore {
 	return j
 }
 
+// javaFollows reports whether there is a key store for Java that is meant to be
+// generated.
+func (s *Store) javaFollows() bool {
+	row := s.family.java
+	if row.path == "" || !s.exists(row.hook) {
+		return false
+	}
+	if conf, err := s.host.ReadFile(row.conf, 1<<20); err == nil {
+		for line := range strings.Lines(string(conf)) {
+			if strings.NewReplacer(" ", "", "\t", "", `"`, "", "'", "", "\n", "", "\r", "").Replace(line) == row.off {
+				return false
+			}
+		}
+	}
+	_, err := s.host.Lstat(row.path)
+	return !absent(err) // otherwise no Java has needed it yet
+}
+
 // readable reports whether Java's key store can be judged.
 func (j *javaStore) readable() bool { return j.follows && j.err == nil }
 
@@ -60,9 +63,20 @@ func (j *javaStore) lacks(c *store.Cert) bool {
 	return j.readable() && j.takes(c) && len(j.aliases[c.SHA256]) == 0
 }
 
-// keeps reports whether the key store holds a certificate.
-func (j *javaStore) keeps(fp store.Fingerprint) bool {
-	return j.readable() && len(j.aliases[fp]) > 0
+// keeps reports whether the key store holds a certificate that was generated
+// into it, and the aliases under which somebody else has put it there.
+func (j *javaStore) keeps(fp store.Fingerprint) (generated bool, others []string) {
+	if !j.readable() {
+		return false, nil
+	}
+	for _, alias := range j.aliases[fp] {
+		if strings.HasPrefix(alias, aliasPrefix) {
+			generated = true
+		} else {
+			others = append(others, alias)
+		}
+	}
+	return generated, others
 }
 
 // takes reports whether Java can read a certificate at all: it has no curves
@@ -84,22 +98,28 @@ func (j *javaStore) takes(c *store.Cert) bool {
 // the hash directory follows.
 const aliasPrefix = "debian:"
 
-// removal returns the lines that make the hook drop a certificate.
-func (s *Store) javaRemoval(j *javaStore, fp store.Fingerprint) []string {
-	var lines []string
-	for _, alias := range j.aliases[fp] {
-		if name, ok := strings.CutPrefix(alias, aliasPrefix); ok && !strings.ContainsAny(name, "\n\r/") {
-			lines = append(lines, "-"+s.link(name))
+// dropJava plans to tell the hook that a certificate is to go from Java's key
+// store, by the aliases that it has there. It reports whether there is any.
+func (p *planner) dropJava(fp store.Fingerprint) bool {
+	dropped := false
+	for _, alias := range p.java.aliases[fp] {
+		name, ok := strings.CutPrefix(alias, aliasPrefix)
+		if !ok || strings.ContainsAny(name, "\n\r/") {
+			continue
+		}
+		dropped = true
+		line := "-" + p.s.link(name)
+		if !slices.ContainsFunc(p.edits.lines, func(told string) bool { return strings.EqualFold(told, line) }) {
+			p.edits.lines = append(p.edits.lines, line)
 		}
 	}
-	return lines
+	return dropped
 }
 
 // dropJavaOrphan plans to drop from Java's key store what the system does not
 // have any more.
 func (p *planner) dropJavaOrphan(fp store.Fingerprint) {
-	lines := p.s.javaRemoval(p.java, fp)
-	if len(lines) == 0 {
+	if !p.dropJava(fp) {
 		return
 	}
 	label := ""
@@ -108,7 +128,6 @@ func (p *planner) dropJavaOrphan(fp store.Fingerprint) {
 			label = item.Cert.Label()
 		}
 	}
-	p.edits.lines = append(p.edits.lines, lines...)
 	p.edits.lack = append(p.edits.lack, fp)
 	p.plan.Steps = append(p.plan.Steps, store.Step{Action: store.ActionRemove, Fingerprint: fp, Label: label,
 		Files: []string{p.s.family.java.path}, Elevated: p.s.host.EUID != 0})

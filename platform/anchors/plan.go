@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -23,6 +24,13 @@ type edits struct {
 
 	have []store.Fingerprint // afterwards trusted
 	lack []store.Fingerprint // afterwards not
+}
+
+func (e edits) clone() edits {
+	e.writes = maps.Clone(e.writes)
+	e.removes, e.drops, e.renew, e.lines = slices.Clip(e.removes), slices.Clip(e.drops), slices.Clip(e.renew), slices.Clip(e.lines)
+	e.have, e.lack = slices.Clip(e.have), slices.Clip(e.lack)
+	return e
 }
 
 // planner turns changes into steps and edits.
@@ -70,7 +78,9 @@ func (p *planner) changes(want []store.Change) error {
 			continue
 		}
 		seen[key] = c
+		before := p.edits.clone()
 		if err := p.change(c); err != nil {
+			p.edits = before // nothing of what is refused is done
 			p.plan.Refused = append(p.plan.Refused, store.Refuse(c.Fingerprint, err))
 		}
 	}
@@ -205,7 +215,7 @@ func (p *planner) inStray(fp store.Fingerprint) bool {
 // reader.
 func (a anchor) sound() bool {
 	return a.err == nil && a.enabled && !a.der && len(a.file.Items) == 1 && !a.file.Items[0].TrustedLabel &&
-		len(a.file.Notices) == 0 && a.mode.Perm()&0o004 != 0
+		len(a.file.Notices) == 0 && forEverybody(a.mode)
 }
 
 // entrust plans to make a certificate trusted.
@@ -227,12 +237,14 @@ func (p *planner) entrust(c store.Change) error {
 
 	p.edits.have = append(p.edits.have, c.Fingerprint)
 	for _, a := range p.st.anchors {
-		if !holds(a.file, c.Fingerprint) || !a.sound() {
+		if !holds(a.file, c.Fingerprint) || !a.sound() || c.Item != "" && c.Item != a.path {
 			continue
 		}
 		name := linkName(a.path, p.s.family.suffix)
 		switch {
-		case !p.st.inBundle[c.Fingerprint] || !p.s.hashed(p.st, a):
+		case !p.st.indexed[c.Fingerprint] && p.s.shadowed(p.st, a):
+			continue // no update will give it a link
+		case !p.st.inBundle[c.Fingerprint] || !p.st.indexed[c.Fingerprint]:
 			// It is an anchor, and was not built in (fully).
 			step.Action = store.ActionRebuild
 			step.Files = []string{p.s.family.bundle, p.s.link(name)}
@@ -245,7 +257,7 @@ func (p *planner) entrust(c store.Change) error {
 		case p.java.lacks(cert):
 			step.Action = store.ActionRebuild
 			step.Files = []string{p.s.family.java.path}
-			p.renew(name)
+			p.edits.lines = append(p.edits.lines, "+"+p.s.link(name))
 			undo = store.Change{}
 		default:
 			return nil
@@ -254,7 +266,7 @@ func (p *planner) entrust(c store.Change) error {
 		return nil
 	}
 	for _, a := range p.st.anchors {
-		if a.vendor && !a.enabled && a.err == nil && !a.der && len(a.file.Items) == 1 && holds(a.file, c.Fingerprint) {
+		if a.vendor && !a.enabled && a.err == nil && !a.der && len(a.file.Items) == 1 && holds(a.file, c.Fingerprint) && canBeListed(a.line) {
 			step.Action = store.ActionTrust
 			step.Files = []string{p.s.family.vendorConf}
 			p.editConf(a.line, true)
@@ -323,9 +335,7 @@ func (p *planner) withdraw(c store.Change, gone bool) error {
 		if !gone {
 			p.notice("%s has no list of distrusted certificates: %s is not in it, and that is all it can say", p.s.info.ID, fp.Short())
 		}
-		if p.java.keeps(fp) {
-			p.dropJavaOrphan(fp)
-		}
+		p.dropJavaOrphan(fp)
 		return nil
 	}
 	step := store.Step{Action: store.ActionRemove, Fingerprint: fp, Label: cert.Label(), Elevated: p.s.host.EUID != 0}
@@ -333,13 +343,14 @@ func (p *planner) withdraw(c store.Change, gone bool) error {
 	step.Before, step.After = &before, &store.State{}
 	trusted := store.TrustFor(store.Trusted, store.PurposeAny)
 	var undo []store.Change
-	var failed error
-	vendor := false
+	vendor, stays := false, false
 	for _, a := range p.st.anchors {
-		if !holds(a.file, fp) || (c.Item != "" && c.Item != a.path) {
+		if !holds(a.file, fp) {
 			continue
 		}
 		switch {
+		case c.Item != "" && c.Item != a.path:
+			stays = stays || a.enabled && !a.der
 		case a.vendor && !a.enabled:
 			vendor = true
 		case a.vendor && gone:
@@ -357,28 +368,27 @@ func (p *planner) withdraw(c store.Change, gone bool) error {
 		default:
 			back, err := p.takeOut(a, fp)
 			if err != nil {
-				failed = err
-				continue
+				return err
 			}
 			step.Files = append(step.Files, a.path)
 			undo = append(undo, store.Change{Fingerprint: fp, DER: cert.Raw, Trust: &trusted, Item: back.item, Content: back.content})
 		}
 	}
 	for _, x := range p.st.strays {
-		if !holds(x.file, fp) || x.stale || (c.Item != "" && c.Item != x.path) {
+		if !holds(x.file, fp) || x.stale {
 			continue
 		}
-		if _, err := p.takeOut(anchor{path: x.path, raw: x.raw, file: x.file}, fp); err != nil {
-			failed = err
+		if c.Item != "" && c.Item != x.path {
+			stays = true
 			continue
+		}
+		if err := p.takeOutStray(x, fp); err != nil {
+			return err
 		}
 		step.Files = append(step.Files, x.path)
 		if len(undo) == 0 {
 			undo = append(undo, store.Change{Fingerprint: fp, DER: cert.Raw, Trust: &trusted})
 		}
-	}
-	if failed != nil {
-		return failed
 	}
 	if len(step.Files) == 0 && p.st.inBundle[fp] && c.Item == "" { // a leftover of the bundle
 		step.Files = []string{p.s.family.bundle}
@@ -387,13 +397,35 @@ func (p *planner) withdraw(c store.Change, gone bool) error {
 	if len(step.Files) == 0 {
 		return nil
 	}
+	if stays {
+		step.After = &before // by what else holds it
+	} else {
+		p.edits.lack = append(p.edits.lack, fp)
+		p.dropJava(fp)
+	}
 	if !gone && !vendor {
 		p.notice("%s has no list of distrusted certificates: \"%s\" is removed from it", p.s.info.ID, store.Printable(cert.Label()))
 	}
-	p.edits.lack = append(p.edits.lack, fp)
 	p.edits.rebuild = true
 	p.plan.Steps = append(p.plan.Steps, step)
 	p.plan.Undo = append(p.plan.Undo, undo...)
+	return nil
+}
+
+// takeOutStray plans to take a certificate out of what is in the hash
+// directory. Of a file elsewhere only the links to it go.
+func (p *planner) takeOutStray(x stray, fp store.Fingerprint) error {
+	if x.to == "" {
+		_, err := p.takeOut(anchor{path: x.path, raw: x.raw, file: x.file}, fp)
+		return err
+	}
+	if len(x.file.Items) > 1 {
+		return &store.Error{Path: x.path, Err: store.Because(store.ErrUnsupported, "the link leads to other certificates too, which would be removed with it"),
+			Hint: "take it out of " + store.Printable(x.to)}
+	}
+	for _, name := range x.names {
+		p.drop(name)
+	}
 	return nil
 }
 
@@ -404,11 +436,15 @@ type original struct {
 }
 
 // takeOut plans to take a certificate out of a file: the file goes if it holds
-// nothing else.
+// nothing else. Private keys are neither deleted nor written.
 func (p *planner) takeOut(a anchor, fp store.Fingerprint) (original, error) {
 	raw, file := a.raw, a.file
 	if data, edited := p.edits.writes[a.path]; edited { // by another change of this plan
 		raw, file = data, certfile.ReadPEM(data)
+	}
+	if slices.ContainsFunc(file.Notices, func(n certfile.Notice) bool { return n.Code == certfile.PrivateKey }) {
+		return original{}, &store.Error{Path: a.path, Err: store.Because(store.ErrConflict, "the file also holds a private key"),
+			Hint: "move the key elsewhere, if it is still needed, and take it out of the file"}
 	}
 	others := slices.DeleteFunc(slices.Clone(file.Items), func(i certfile.Item) bool { return i.Cert.SHA256 == fp })
 	if len(others) == 0 {
@@ -434,12 +470,6 @@ func (p *planner) takeOut(a anchor, fp store.Fingerprint) (original, error) {
 		if item.Cert.SHA256 == fp {
 			out.Write(raw[at:item.Start])
 			at = item.End
-			if at < len(raw) && raw[at] == '\r' {
-				at++
-			}
-			if at < len(raw) && raw[at] == '\n' {
-				at++
-			}
 		}
 	}
 	out.Write(raw[at:])
@@ -448,7 +478,7 @@ func (p *planner) takeOut(a anchor, fp store.Fingerprint) (original, error) {
 	return original{}, nil
 }
 
-// dropLink plans to drop the links to an anchor, and to tell the hooks.
+// dropLink plans to drop the links to an anchor.
 func (p *planner) dropLink(file string) {
 	name := linkName(file, p.s.family.suffix)
 	if path.Dir(file) == p.s.family.hashDir {
@@ -456,38 +486,22 @@ func (p *planner) dropLink(file string) {
 	} else if p.st.links[name] != file {
 		return
 	}
+	p.drop(name)
+}
+
+// drop plans to drop a link, and to tell the hooks.
+func (p *planner) drop(name string) {
 	if !slices.Contains(p.edits.drops, name) {
 		p.edits.drops = append(p.edits.drops, name)
 		p.edits.lines = append(p.edits.lines, "-"+p.s.link(name))
 	}
 }
 
-// editConf plans to enable or disable a line of the vendor's list.
-func (p *planner) editConf(line string, enable bool) {
+// editConf plans to enable or disable a name of the vendor's list.
+func (p *planner) editConf(name string, enable bool) {
 	conf, edited := p.edits.writes[p.s.family.vendorConf]
 	if !edited {
 		conf = p.st.conf
 	}
-	lines := strings.SplitAfter(string(conf), "\n")
-	found := false
-	for i, l := range lines {
-		text := strings.TrimSpace(l)
-		if strings.TrimPrefix(text, "!") != line {
-			continue
-		}
-		found = true
-		end := l[len(strings.TrimRight(l, "\r\n")):]
-		lines[i] = line + end
-		if !enable {
-			lines[i] = "!" + line + end
-		}
-	}
-	text := strings.Join(lines, "")
-	if !found && enable { // the vendor's, but not in its list
-		if text != "" && !strings.HasSuffix(text, "\n") {
-			text += "\n"
-		}
-		text += line + "\n"
-	}
-	p.edits.writes[p.s.family.vendorConf] = []byte(text)
+	p.edits.writes[p.s.family.vendorConf] = setConf(conf, name, enable)
 }

@@ -5,7 +5,6 @@ import (
 	"iter"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/certtrust/certtrust/store"
 )
@@ -19,7 +18,8 @@ func (s *Store) Problems(ctx context.Context) iter.Seq2[store.Problem, error] {
 			yield(store.Problem{}, s.fail("read", "", err))
 			return
 		}
-		for e, err := range func(yield func(store.Entry, error) bool) { s.entries(st, yield) } {
+		unasked := func(anchor, *store.Cert) store.Origin { return store.Origin{} }
+		for e, err := range func(yield func(store.Entry, error) bool) { s.entries(st, unasked, yield) } {
 			if err != nil {
 				if !yield(store.Problem{}, err) {
 					return
@@ -58,22 +58,23 @@ func (s *Store) javaProblems(st *state) []store.Problem {
 	if s.pendingUpdate() {
 		list = append(list, problem("update-pending", s.family.java.pending))
 	}
-	for _, a := range st.anchors {
-		if !a.sound() || !st.inBundle[a.file.Items[0].Cert.SHA256] {
-			continue
-		}
-		if c := a.file.Items[0].Cert; j.lacks(c) {
-			p := problem("java-lacks", file)
-			p.Fingerprint = &c.SHA256
+	told := map[store.Fingerprint]bool{}
+	add := func(code string, fp store.Fingerprint) {
+		if !told[fp] {
+			told[fp] = true
+			p := problem(code, file)
+			p.Fingerprint = &fp
 			list = append(list, p)
 		}
 	}
+	for _, a := range st.anchors {
+		if a.sound() && st.inBundle[a.file.Items[0].Cert.SHA256] && j.lacks(a.file.Items[0].Cert) {
+			add("java-lacks", a.file.Items[0].Cert.SHA256)
+		}
+	}
 	for _, item := range j.file.Items {
-		fp := item.Cert.SHA256
-		if !st.inBundle[fp] && strings.HasPrefix(item.Alias, aliasPrefix) {
-			p := problem("java-keeps", file)
-			p.Fingerprint = &fp
-			list = append(list, p)
+		if generated, _ := j.keeps(item.Cert.SHA256); generated && !st.inBundle[item.Cert.SHA256] {
+			add("java-keeps", item.Cert.SHA256)
 		}
 	}
 	return list
@@ -119,13 +120,19 @@ func (p *planner) mendOne(x store.Problem, step *store.Step) bool {
 	switch x.Code {
 	case "dangling-link":
 		name := path.Base(x.Path)
-		if path.Dir(x.Path) != s.family.hashDir || p.st.links[name] == "" || s.final(p.st, name) != "" {
+		if s.link(name) != x.Path || p.st.links[name] == "" || !s.dangles(p.st, name) {
 			return false
 		}
 		step.Files = []string{x.Path}
 		p.edits.drops = append(p.edits.drops, name)
 	case "stale-temporary":
 		if !slices.ContainsFunc(p.st.strays, func(y stray) bool { return y.path == x.Path && y.stale }) {
+			return false
+		}
+		step.Files = []string{x.Path}
+		p.edits.removes = append(p.edits.removes, x.Path)
+	case "left-behind":
+		if !slices.Contains(p.st.left, x.Path) {
 			return false
 		}
 		step.Files = []string{x.Path}
@@ -150,6 +157,7 @@ func (p *planner) mendAnchor(x store.Problem, fp store.Fingerprint, step *store.
 			return false
 		}
 		p.edits.lack = append(p.edits.lack, fp)
+		p.dropJava(fp)
 		if cert := p.find(fp); x.Code == "no-anchor" && cert != nil {
 			trusted := store.TrustFor(store.Trusted, store.PurposeAny)
 			p.plan.Undo = append(p.plan.Undo, store.Change{Fingerprint: fp, DER: cert.Raw, Trust: &trusted})
@@ -179,11 +187,9 @@ func (p *planner) mendJava(x store.Problem) bool {
 	case x.Fingerprint == nil:
 		return false
 	case x.Code == "java-keeps":
-		lines := p.s.javaRemoval(p.java, *x.Fingerprint)
-		if len(lines) == 0 {
+		if !p.dropJava(*x.Fingerprint) {
 			return false
 		}
-		p.edits.lines = append(p.edits.lines, lines...)
 		p.edits.lack = append(p.edits.lack, *x.Fingerprint)
 	default:
 		for _, a := range p.st.anchors {

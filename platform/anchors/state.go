@@ -1,7 +1,6 @@
 package anchors
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -13,9 +12,10 @@ import (
 	"path"
 	"regexp"
 	"slices"
-	"sort"
+	"strconv"
 	"strings"
 
+	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/certfile"
 )
@@ -25,16 +25,16 @@ type state struct {
 	conf    []byte
 	anchors []anchor // in the order in which the tool takes them
 	ignored []string // files in the administrator's directory that the tool passes over
+	left    []string // temporary files of ours that a crash has left
 
 	bundle     *certfile.File
 	bundleErr  error
 	inBundle   map[store.Fingerprint]bool
 	bundleMode fs.FileMode
 
-	links  map[string]string // in the hash directory: name -> target
-	byLink map[string]string // name -> a hash link that leads to it and is found
-	strays []stray           // files in the hash directory that are not the tool's
-
+	links   map[string]string          // in the hash directory: name -> target
+	strays  []stray                    // what is in the hash directory and is not the tool's
+	indexed map[store.Fingerprint]bool // found by who looks it up by the hash of its subject
 }
 
 // anchor is a file that holds certificates to be trusted.
@@ -54,12 +54,18 @@ type anchor struct {
 // stray is a file in the hash directory that the tool did not put there.
 type stray struct {
 	path  string
-	stale bool // a temporary file of the tool
+	to    string   // where it is, if path is a link that leads elsewhere
+	names []string // of all the links that lead there
+	stale bool     // a temporary file of the tool
 	raw   []byte
 	mode  fs.FileMode
 	file  *certfile.File
 	err   error
 }
+
+// errNoFile is the error of an anchor that is not there, is a directory, or is a
+// link to nothing: there is nothing to be read.
+var errNoFile = errors.New("no file")
 
 // certs returns the anchor's certificates that count: not those with a trust
 // list of their own.
@@ -86,7 +92,7 @@ func holds(f *certfile.File, fp store.Fingerprint) bool {
 // error; a file that cannot be read keeps its error.
 func (s *Store) read(ctx context.Context) (*state, error) {
 	st := &state{inBundle: map[store.Fingerprint]bool{}, links: map[string]string{}}
-	for _, part := range []func(*state) error{s.readVendor, s.readAdmin, s.readBundle, s.readHashDir} {
+	for _, part := range []func(*state) error{s.readVendor, s.readAdmin, s.readBundle, s.readHashDir, s.readLeft} {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -107,16 +113,10 @@ func (s *Store) readVendor(st *state) error {
 		return fmt.Errorf("%s: %w", s.family.vendorConf, err)
 	}
 	st.conf = conf
-	named := map[string]bool{}
-	for lines := bufio.NewScanner(bytes.NewReader(conf)); lines.Scan(); {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		name, disabled := strings.CutPrefix(line, "!")
-		named[name] = true
+	names, enabled := readConf(conf)
+	for _, name := range names {
 		st.anchors = append(st.anchors, s.readAnchor(anchor{
-			path: path.Join(s.family.vendorDir, name), vendor: true, line: name, listed: true, enabled: !disabled,
+			path: path.Join(s.family.vendorDir, name), vendor: true, line: name, listed: true, enabled: enabled[name],
 		}))
 	}
 	files, err := s.walk(s.family.vendorDir)
@@ -124,9 +124,10 @@ func (s *Store) readVendor(st *state) error {
 		return fmt.Errorf("%s: %w", s.family.vendorDir, err)
 	}
 	for _, file := range files {
-		name := strings.TrimPrefix(file, s.family.vendorDir+"/")
-		if !named[name] && strings.HasSuffix(name, s.family.suffix) {
-			st.anchors = append(st.anchors, s.readAnchor(anchor{path: file, vendor: true, line: name}))
+		name := strings.TrimPrefix(file.path, s.family.vendorDir+"/")
+		_, listed := enabled[name]
+		if !listed && (file.err != nil || strings.HasSuffix(name, s.family.suffix)) {
+			st.anchors = append(st.anchors, s.readAnchor(anchor{path: file.path, vendor: true, line: name, err: file.err}))
 		}
 	}
 	return nil
@@ -138,62 +139,91 @@ func (s *Store) readAdmin(st *state) error {
 		return fmt.Errorf("%s: %w", s.family.adminDir, err)
 	}
 	for _, file := range files {
-		if !strings.HasSuffix(file, s.family.suffix) {
-			st.ignored = append(st.ignored, file)
-			continue
+		switch {
+		case file.err != nil || strings.HasSuffix(file.path, s.family.suffix):
+			st.anchors = append(st.anchors, s.readAnchor(anchor{path: file.path, enabled: true, err: file.err}))
+		case strings.HasPrefix(path.Base(file.path), host.TempPrefix):
+			st.left = append(st.left, file.path)
+		default:
+			st.ignored = append(st.ignored, file.path)
 		}
-		st.anchors = append(st.anchors, s.readAnchor(anchor{path: file, enabled: true}))
 	}
 	return nil
 }
 
-// maxDepth is how deep links and directories may lie in the anchor directory:
-// deeper is taken for a loop.
-const maxDepth = 32
+const (
+	maxLinks = 32    // how many links may lead to one another
+	maxDirs  = 10000 // how many directories an anchor directory may have, each way to one counted
+)
 
-// walk returns the files under dir, sorted, links followed as find -L does.
-func (s *Store) walk(dir string) ([]string, error) {
-	var files []string
-	var visit func(dir string, depth int) error
-	visit = func(dir string, depth int) error {
+// found is a file, or a directory with the error for which it was not read.
+type found struct {
+	path string
+	err  error
+}
+
+// walk returns the files under dir, sorted by path, links followed as find -L
+// does: those that lead to a directory that they lie in are left out. A
+// directory that is called like an anchor is returned, too.
+func (s *Store) walk(dir string) ([]found, error) {
+	var files []found
+	visited := 0
+	var visit func(dir string, above []string) error
+	visit = func(dir string, above []string) error {
+		if visited++; visited > maxDirs {
+			return store.Because(store.ErrCorrupt, "more than %d directories", maxDirs)
+		}
 		entries, err := s.host.ReadDir(dir)
 		if err != nil {
 			return err
 		}
 		for _, e := range entries {
-			p := path.Join(dir, e.Name())
-			isDir, regular := e.IsDir(), e.Type().IsRegular()
+			p, isDir := path.Join(dir, e.Name()), e.IsDir()
+			real := path.Join(above[len(above)-1], e.Name())
 			if e.Type()&fs.ModeSymlink != 0 {
 				info, err := s.host.Stat(p)
-				if err != nil {
-					files = append(files, p) // readAnchor tells why
-					continue
+				if isDir = err == nil && info.IsDir(); isDir {
+					if real, err = s.host.Resolve(p); err != nil {
+						return err
+					}
 				}
-				isDir, regular = info.IsDir(), info.Mode().IsRegular()
 			}
-			switch {
-			case isDir && depth < maxDepth:
-				if err := visit(p, depth+1); err != nil {
-					files = append(files, p)
-				}
-			case regular, !isDir:
-				files = append(files, p)
+			if !isDir || strings.HasSuffix(p, s.family.suffix) {
+				files = append(files, found{path: p})
+			}
+			if !isDir || slices.Contains(above, real) {
+				continue
+			}
+			if err := visit(p, append(slices.Clip(above), real)); err != nil {
+				files = append(files, found{p, err})
 			}
 		}
 		return nil
 	}
-	err := visit(dir, 0)
-	sort.Strings(files)
+	real, err := s.host.Resolve(dir)
+	if err == nil {
+		err = visit(dir, []string{real})
+	}
+	slices.SortFunc(files, func(a, b found) int { return strings.Compare(a.path, b.path) })
 	return files, err
 }
 
 func (s *Store) readAnchor(a anchor) anchor {
-	a.raw, a.err = s.host.ReadFile(a.path, maxFile)
 	if a.err != nil {
 		return a
 	}
-	if info, err := s.host.Stat(a.path); err == nil {
+	info, err := s.host.Stat(a.path)
+	switch {
+	case err == nil && info.IsDir(), absent(err):
+		a.err = errNoFile
+	case err != nil:
+		a.err = err
+	default:
 		a.mode = info.Mode()
+		a.raw, a.err = s.host.ReadFile(a.path, maxFile)
+	}
+	if a.err != nil {
+		return a
 	}
 	a.file = certfile.ReadPEM(a.raw)
 	if len(a.file.Items) == 0 && len(a.raw) > 0 && a.raw[0] == 0x30 {
@@ -216,52 +246,135 @@ func (s *Store) readBundle(st *state) error {
 	if info, err := s.host.Stat(s.family.bundle); err == nil {
 		st.bundleMode = info.Mode()
 	}
-	st.bundle = certfile.ReadPEM(data)
+	st.bundle = st.split(data)
 	for _, c := range plainCerts(st.bundle) {
 		st.inBundle[c.SHA256] = true
 	}
 	return nil
 }
 
+// split reads a bundle. As far as it is the anchors one after the other, as the
+// tool makes it, they are not read a second time.
+func (st *state) split(data []byte) *certfile.File {
+	f := &certfile.File{}
+	rest := data
+	for _, a := range st.anchors {
+		after, same := bytes.CutPrefix(rest, a.raw)
+		if !a.enabled || !same || a.file == nil || len(a.file.Notices) > 0 || !bytes.HasPrefix(a.raw, []byte("-----BEGIN ")) {
+			continue
+		}
+		if !bytes.HasSuffix(a.raw, []byte("\n")) {
+			if after, same = bytes.CutPrefix(after, []byte("\n")); !same {
+				continue
+			}
+		}
+		f.Items, rest = append(f.Items, a.file.Items...), after
+	}
+	lines := bytes.Count(data[:len(data)-len(rest)], []byte("\n"))
+	tail := certfile.ReadPEM(rest)
+	for _, n := range tail.Notices {
+		n.Line += lines
+		f.Notices = append(f.Notices, n)
+	}
+	f.Items = append(f.Items, tail.Items...)
+	return f
+}
+
 var hashLink = regexp.MustCompile(`^([0-9a-f]{8})\.([0-9]+)$`)
 
-func (s *Store) readHashDir(st *state) error {
+// readLinks returns the links in the hash directory, and the names of the
+// other things in it that are not directories.
+func (s *Store) readLinks() (links map[string]string, others []string, err error) {
 	entries, err := s.host.ReadDir(s.family.hashDir)
-	if err != nil {
-		if absent(err) {
-			return nil
-		}
-		return fmt.Errorf("%s: %w", s.family.hashDir, err)
+	if err != nil && !absent(err) {
+		return nil, nil, fmt.Errorf("%s: %w", s.family.hashDir, err)
 	}
+	links = make(map[string]string, len(entries))
 	for _, e := range entries {
-		p := path.Join(s.family.hashDir, e.Name())
 		switch {
 		case e.Type()&fs.ModeSymlink != 0:
-			target, err := s.host.Readlink(p)
-			if err != nil {
-				return fmt.Errorf("%s: %w", p, err)
+			target, err := s.host.Readlink(s.link(e.Name()))
+			if absent(err) {
+				continue // gone meanwhile
+			} else if err != nil {
+				return nil, nil, err
 			}
-			st.links[e.Name()] = target
-		case e.IsDir() || p == s.family.bundle:
-		default:
-			x := stray{path: p, stale: p == s.newBundle()}
-			x.raw, x.err = s.host.ReadFile(p, maxFile)
-			if x.err == nil {
-				x.file = certfile.ReadPEM(x.raw)
-				if info, err := s.host.Stat(p); err == nil {
-					x.mode = info.Mode()
-				}
-			}
-			st.strays = append(st.strays, x)
+			links[e.Name()] = target
+		case !e.IsDir():
+			others = append(others, e.Name())
 		}
 	}
-	st.byLink = map[string]string{}
-	for link, target := range st.links {
-		if hashLink.MatchString(link) && st.contiguous(link) {
-			st.byLink[target] = link
+	return links, others, nil
+}
+
+// readHashDir reads what the hash directory has, after the anchors.
+func (s *Store) readHashDir(st *state) error {
+	links, others, err := s.readLinks()
+	if err != nil {
+		return err
+	}
+	st.links = links
+	for _, name := range others {
+		if s.link(name) != s.family.bundle {
+			st.strays = append(st.strays, s.readStray(s.link(name), nil))
+		}
+	}
+	// Links of the tool's lead to anchors in use; others bring something in.
+	own := map[string]bool{s.family.bundle: true}
+	for _, a := range st.anchors {
+		if a.enabled {
+			own[a.path] = true
+		}
+	}
+	elsewhere := map[string][]string{}
+	for _, name := range sortedKeys(links) {
+		if to := s.leadsTo(st, name); to != "" && !own[to] && path.Dir(to) != s.family.hashDir && s.exists(to) {
+			elsewhere[to] = append(elsewhere[to], name)
+		}
+	}
+	for _, to := range sortedKeys(elsewhere) {
+		st.strays = append(st.strays, s.readStray(to, elsewhere[to]))
+	}
+	st.indexed = s.index(st)
+	return nil
+}
+
+// readStray reads a file in the hash directory, or one that links in it lead to.
+func (s *Store) readStray(file string, names []string) stray {
+	x := stray{path: file, names: names, stale: file == s.newBundle()}
+	x.raw, x.err = s.host.ReadFile(file, maxFile)
+	if x.err == nil {
+		x.file = certfile.ReadPEM(x.raw)
+		if info, err := s.host.Stat(file); err == nil {
+			x.mode = info.Mode()
+		}
+	}
+	if len(names) > 0 {
+		x.path, x.to = s.link(names[0]), file
+	}
+	return x
+}
+
+// readLeft looks for temporary files of ours where they are made.
+func (s *Store) readLeft(st *state) error {
+	dirs := []string{path.Dir(s.family.vendorConf), path.Dir(s.family.hashDir), path.Dir(s.family.java.path)}
+	for _, dir := range dirs {
+		entries, err := s.host.ReadDir(dir)
+		if err != nil {
+			continue // then nothing is written there, either
+		}
+		for _, e := range entries {
+			if p := path.Join(dir, e.Name()); strings.HasPrefix(e.Name(), host.TempPrefix) && !slices.Contains(st.left, p) {
+				st.left = append(st.left, p)
+			}
 		}
 	}
 	return nil
+}
+
+func (s *Store) exists(file string) bool {
+	_, err := s.host.Stat(file)
+	return err == nil
 }
 
 // newBundle is where the tool makes a bundle before it replaces the old one.
@@ -282,61 +395,74 @@ func (st *state) expected() map[store.Fingerprint]bool {
 	return out
 }
 
-// hashed reports whether a program that looks a certificate up by the hash of
-// its subject finds the anchor.
-func (s *Store) hashed(st *state, a anchor) bool {
-	name := linkName(a.path, s.family.suffix)
-	if st.byLink[name] == "" {
-		return false
+// index finds out which certificates a program finds that looks them up by the
+// hash of their subject: those that are alone in a file that everybody can read
+// and that a hash link leads to.
+func (s *Store) index(st *state) map[store.Fingerprint]bool {
+	alone := map[string]store.Fingerprint{}
+	put := func(file string, content *certfile.File, mode fs.FileMode) {
+		if content != nil && len(content.Items) == 1 && forEverybody(mode) {
+			alone[file] = content.Items[0].Cert.SHA256
+		}
 	}
-	if target, isLink := st.links[name]; isLink {
-		return target == a.path
+	for _, a := range st.anchors {
+		if !a.der {
+			put(a.path, a.file, a.mode)
+		}
 	}
-	return slices.ContainsFunc(st.strays, func(x stray) bool {
-		return x.path == s.link(name) && x.mode.Perm()&0o004 != 0 && bytes.Equal(x.raw, a.raw)
-	})
+	for _, x := range st.strays {
+		put(x.path, x.file, x.mode)
+		put(x.to, x.file, x.mode)
+	}
+	out := make(map[store.Fingerprint]bool, len(alone))
+	for link := range st.links {
+		if hashLink.MatchString(link) && st.contiguous(link) {
+			if fp, ok := alone[s.leadsTo(st, link)]; ok {
+				out[fp] = true
+			}
+		}
+	}
+	return out
 }
+
+func forEverybody(mode fs.FileMode) bool { return mode.Perm()&0o004 != 0 }
 
 // contiguous reports whether the numbers below that of a hash link are there:
 // lookups stop at the first that is not.
 func (st *state) contiguous(link string) bool {
-	parts := hashLink.FindStringSubmatch(link)
-	var n int
-	fmt.Sscan(parts[2], &n)
+	hash, number, _ := strings.Cut(link, ".")
+	n, err := strconv.Atoi(number)
 	for i := range n {
-		if _, ok := st.links[fmt.Sprintf("%s.%d", parts[1], i)]; !ok {
+		if _, ok := st.links[hash+"."+strconv.Itoa(i)]; !ok {
 			return false
 		}
 	}
-	return true
+	return err == nil
 }
 
-// final returns where a link in the hash directory leads in the end, "" if
-// nowhere.
-func (s *Store) final(st *state, name string) string {
-	for range maxDepth {
-		target, ok := st.links[name]
-		if !ok {
-			break
+// leadsTo returns the path that a link in the hash directory leads to in the
+// end, which may not exist, "" for a loop and for what is no link.
+func (s *Store) leadsTo(st *state, name string) string {
+	for range maxLinks {
+		target, isLink := st.links[name]
+		if !isLink {
+			return ""
 		}
 		if !path.IsAbs(target) {
 			target = path.Join(s.family.hashDir, target)
 		}
-		if path.Dir(target) != s.family.hashDir {
-			if _, err := s.host.Stat(target); err != nil {
-				return ""
-			}
+		if _, isLink = st.links[path.Base(target)]; !isLink || path.Dir(target) != s.family.hashDir {
 			return target
 		}
 		name = path.Base(target)
-		if _, isLink := st.links[name]; !isLink {
-			if _, err := s.host.Stat(target); err != nil {
-				return ""
-			}
-			return target
-		}
 	}
 	return ""
+}
+
+// dangles reports whether a link in the hash directory leads nowhere.
+func (s *Store) dangles(st *state, name string) bool {
+	to := s.leadsTo(st, name)
+	return to == "" || !s.exists(to)
 }
 
 // digest identifies the state.
@@ -362,6 +488,7 @@ func (st *state) digest() string {
 	for _, x := range st.strays {
 		put("stray", x.path, string(x.raw), fmt.Sprint(x.err))
 	}
+	put(append([]string{"left"}, st.left...)...)
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 

@@ -21,6 +21,8 @@ type Store struct {
 	family family
 	info   store.Info
 
+	updaters func() []host.Process // that are running the update tool on the same files
+
 	// Wait is how long a change waits for another program to finish with the
 	// store before it gives up with [store.ErrLocked].
 	Wait time.Duration
@@ -33,6 +35,7 @@ var (
 
 func newStore(h *host.Host, f family, hasTool bool) *Store {
 	s := &Store{host: h, family: f, Wait: 30 * time.Second}
+	s.updaters = s.liveUpdaters
 	s.info = store.Info{
 		ID:       SystemID,
 		Backend:  SystemID.Backend(),
@@ -91,12 +94,16 @@ func (s *Store) Entries(ctx context.Context) iter.Seq2[store.Entry, error] {
 			yield(store.Entry{}, s.fail("read", "", err))
 			return
 		}
-		s.entries(st, yield)
+		s.entries(st, s.newOrigins().of, yield)
 	}
 }
 
-// fail puts an error into the module's form.
+// fail puts an error into the module's form. The path is told once, where the
+// error of the host has it too.
 func (s *Store) fail(op, path string, err error) error {
+	if inner, ok := err.(*store.Error); ok && inner.Path == path {
+		err = inner.Err
+	}
 	return &store.Error{Op: op, Store: s.info.ID, Path: path, Err: err}
 }
 

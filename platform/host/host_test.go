@@ -656,22 +656,39 @@ func TestLockTellsHowLong(t *testing.T) {
 }
 
 func TestLockRefusesLinks(t *testing.T) {
-	root := t.TempDir()
-	h := Fake(root)
-	write(t, root, "/victim", "precious", 0o644)
-	link(t, root, "victim", "/soft")
-	if err := os.Link(filepath.Join(root, "victim"), filepath.Join(root, "hard")); err != nil {
-		t.Skip("no hard links here:", err)
-	}
-	for _, p := range []string{"/soft", "/hard"} {
-		if unlock, err := h.Lock(t.Context(), p, 0, "x"); err == nil && runtime.GOOS != "windows" {
-			unlock()
-			t.Errorf("%s was taken for a lock", p)
+	eachTree(t, func(t *testing.T, h *Host, dir string) {
+		victims := []string{dir + "victim", dir + "linked"}
+		for _, p := range victims {
+			if err := h.WriteFile(p, []byte("precious"), WriteOptions{}); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	if data, _ := h.ReadFile("/victim", 100); string(data) != "precious" {
-		t.Errorf("overwritten with %q", data)
-	}
+		for name, target := range map[string]string{"soft": "linked", "dangling": "missing"} {
+			if err := h.Symlink(target, dir+name, WriteOptions{}); err != nil {
+				t.Skip("no symbolic links here:", err)
+			}
+		}
+		if err := os.Link(h.outside(dir+"victim"), h.outside(dir+"hard")); err != nil {
+			t.Skip("no hard links here:", err)
+		}
+		for _, name := range []string{"soft", "hard", "dangling"} {
+			if name == "hard" && runtime.GOOS == "windows" {
+				continue // how many names a file has is not told
+			}
+			if unlock, err := h.Lock(t.Context(), dir+name, 0, "x"); err == nil {
+				unlock()
+				t.Errorf("%s was taken for a lock", name)
+			}
+		}
+		for _, p := range victims {
+			if data, _ := h.ReadFile(p, 100); string(data) != "precious" {
+				t.Errorf("%s was overwritten with %q", p, data)
+			}
+		}
+		if _, err := h.Lstat(dir + "missing"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("a dangling link's target was made: %v", err)
+		}
+	})
 }
 
 func TestSecretIsNeverPrinted(t *testing.T) {

@@ -66,29 +66,42 @@ func (h *Host) Lock(ctx context.Context, p string, wait time.Duration, what stri
 }
 
 // openLock opens a lock file, making it if need be. As its content is going to
-// be overwritten it must be a plain file of one name: in a directory that
-// others can write to, a link could lead to anything.
+// be overwritten it must be a plain file of one name, and this one: in a
+// directory that others can write to, a link could lead to anything.
 func openLock(t tree, name string) (*os.File, error) {
-	f, err := t.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|openPassive|openNoFollow, 0o600)
+	f, err := t.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|openPassive, 0o600)
 	if err == nil {
 		err = f.Chmod(0o644)
 	} else if errors.Is(err, fs.ErrExist) {
-		f, err = t.OpenFile(name, os.O_RDWR|openPassive|openNoFollow, 0)
+		f, err = t.OpenFile(name, os.O_RDWR|openPassive, 0)
 	}
 	if f == nil {
 		return nil, err
 	}
 	if err == nil {
-		var info fs.FileInfo
-		if info, err = f.Stat(); err == nil && (!info.Mode().IsRegular() || names(info) > 1) {
-			err = errNotRegular
-		}
+		err = isItself(f, t, name)
 	}
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
 	return f, nil
+}
+
+// isItself refuses an open file that is no plain one, or that name only led to.
+func isItself(f *os.File, t tree, name string) error {
+	opened, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := t.Lstat(name)
+	if err != nil {
+		return err
+	}
+	if !opened.Mode().IsRegular() || names(opened) > 1 || !os.SameFile(opened, named) {
+		return errNotRegular
+	}
+	return nil
 }
 
 // acquire tries until it has the lock, the time is over or ctx is done.

@@ -20,8 +20,7 @@ import (
 const (
 	// openPassive: opening a FIFO does not wait and a terminal does not
 	// become ours.
-	openPassive  = unix.O_NONBLOCK | unix.O_NOCTTY
-	openNoFollow = unix.O_NOFOLLOW
+	openPassive = unix.O_NONBLOCK | unix.O_NOCTTY
 
 	defaultDir = "/"
 )

@@ -14,8 +14,7 @@ import (
 )
 
 const (
-	openPassive  = 0
-	openNoFollow = windows.O_FILE_FLAG_OPEN_REPARSE_POINT
+	openPassive = 0
 
 	defaultDir = "" // there is no root directory that all programs can be in
 )

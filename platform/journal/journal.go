@@ -328,7 +328,7 @@ func (j *Journal) read(ctx context.Context) ([]Set, []problem) {
 func (j *Journal) Find(ctx context.Context, id string) (Set, error) {
 	sets, problems := j.read(ctx)
 	fail := func(err error) (Set, error) {
-		errs := []error{&store.Error{Op: "find the change", Err: err, Hint: "see certtrust history"}}
+		errs := []error{&store.Error{Err: err, Hint: "see certtrust history"}}
 		for _, p := range problems {
 			errs = append(errs, p.err)
 		}

@@ -458,6 +458,9 @@ func TestTakenBack(t *testing.T) {
 	if s.State() != Failed || len(s.Records) != 3 {
 		t.Errorf("taken back: %v %v", s.State(), s)
 	}
+	if got := []State{s.Records[0].State, s.Records[1].State, s.Records[2].State}; !slices.Equal(got, []State{Undone, Failed, Done}) {
+		t.Errorf("the records are %v", got)
+	}
 	for _, r := range s.Records {
 		if r.Undo() != nil {
 			t.Errorf("there is something left to take back: %v", r)

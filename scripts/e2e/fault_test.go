@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -29,10 +30,10 @@ func TestFaults(t *testing.T) {
 			return os.Remove("/usr/sbin/update-ca-certificates")
 		}},
 		{"updater failing", []int{1}, func(*testing.T) error {
-			return os.WriteFile("/usr/sbin/update-ca-certificates", []byte("#!/bin/sh\necho no luck today >&2\nexit 3\n"), 0o755)
+			return breakUpdater("echo no luck today >&2; exit 3")
 		}},
 		{"updater doing nothing", []int{1}, func(*testing.T) error {
-			return os.WriteFile("/usr/sbin/update-ca-certificates", []byte("#!/bin/sh\nexit 0\n"), 0o755)
+			return breakUpdater("exit 0")
 		}},
 		{"Java's hook failing", []int{1}, func(*testing.T) error {
 			return os.WriteFile("/etc/ca-certificates/update.d/jks-keystore", []byte("#!/bin/sh\ncat >/dev/null\nexit 1\n"), 0o755)
@@ -46,18 +47,21 @@ func TestFaults(t *testing.T) {
 		{"anchors read-only", []int{1, 6}, func(*testing.T) error {
 			return mounted(anchorDir, "", unix.MS_BIND, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY)
 		}},
-		{"disk full, no room for the bundle", []int{1}, func(t *testing.T) error { return fullDisk(t, 64<<10) }},
-		{"disk full, no room for the keystore", []int{1}, func(t *testing.T) error { return fullDisk(t, 256<<10) }},
+		{"no room for the bundle", []int{1}, func(t *testing.T) error { return fullDisk(t, certsDir, 64<<10) }},
+		{"no room for the keystore", []int{1}, func(t *testing.T) error { return fullDisk(t, filepath.Dir(keystore), 0) }},
 	} {
 		t.Run(strings.ReplaceAll(fault.name, "/", ""), func(t *testing.T) {
 			Overlay(t, func(t *testing.T) {
 				settle(t)
-				a := newAuthority(t, "Fault")
+				args := []string{"trust", "--yes"}
+				for i := range 8 { // so many that no file keeps its size in blocks
+					args = append(args, newAuthority(t, fmt.Sprintf("Fault %d", i)).file)
+				}
 				if err := fault.make(t); err != nil {
 					t.Fatal(err)
 				}
 				start := trust()
-				r := output(t, certtrust("trust", "--yes", a.file))
+				r := output(t, certtrust(args...))
 				t.Log(r)
 				if !slices.Contains(fault.codes, r.code) {
 					t.Errorf("exit code %d, not one of %d", r.code, fault.codes)
@@ -92,19 +96,31 @@ func mounted(dir, kind string, flags uintptr, data string, again uintptr) error 
 	return err
 }
 
-// fullDisk puts the generated files on a file system with so many bytes left.
-func fullDisk(t *testing.T, left int) error {
-	must(t, command("cp", "-a", certsDir, "/tmp/certs"))
-	if err := mounted(certsDir, "tmpfs", 0, "mode=0755", 0); err != nil {
+// breakUpdater makes the distribution's tool begin with a line of shell, and
+// leaves the rest, by which it is known.
+func breakUpdater(line string) error {
+	const path = "/usr/sbin/update-ca-certificates"
+	text, err := os.ReadFile(path)
+	if err != nil {
 		return err
 	}
-	must(t, command("cp", "-a", "/tmp/certs/.", certsDir))
+	first, rest, _ := strings.Cut(string(text), "\n")
+	return os.WriteFile(path, []byte(first+"\n"+line+"\n"+rest), 0o755)
+}
+
+// fullDisk puts a directory on a file system with so many bytes left.
+func fullDisk(t *testing.T, dir string, left int) error {
+	must(t, command("cp", "-a", dir, "/tmp/copy"))
+	if err := mounted(dir, "tmpfs", 0, "mode=0755", 0); err != nil {
+		return err
+	}
+	must(t, command("cp", "-a", "/tmp/copy/.", dir))
 	var fs unix.Statfs_t
-	if err := unix.Statfs(certsDir, &fs); err != nil {
+	if err := unix.Statfs(dir, &fs); err != nil {
 		return err
 	}
 	used := int(fs.Blocks-fs.Bfree) * int(fs.Bsize)
-	return mounted(certsDir, "", unix.MS_REMOUNT, fmt.Sprintf("mode=0755,size=%d", used+left), 0)
+	return mounted(dir, "", unix.MS_REMOUNT, fmt.Sprintf("mode=0755,size=%d", used+left), 0)
 }
 
 // An unrelated hook that fails is not certtrust's doing; what it must not do

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"syscall"
 	"time"
 
@@ -46,13 +47,17 @@ func Main(version string, args []string) int {
 	if version == "" {
 		version = builtVersion()
 	}
+	return here(version, args[0]).interruptibly(args)
+}
+
+// here returns the program on this machine, which was called by the name self.
+func here(version, self string) *App {
 	h := host.Local()
 	if at, err := time.Parse(time.RFC3339, os.Getenv("CERTTRUST_TEST_NOW")); err == nil {
 		h.Now = func() time.Time { return at } // for tests of what depends on the day
 	}
-	self, err := os.Executable()
-	if err != nil {
-		self = args[0]
+	if path, err := os.Executable(); err == nil {
+		self = path
 	}
 	a := &App{
 		Version: version, Host: h, Backends: platform.Backends(), Streams: term.System(), Self: []string{self},
@@ -73,6 +78,11 @@ func Main(version string, args []string) int {
 		}
 		return host.Local().WriteFile(name, data, host.WriteOptions{Mode: 0o644})
 	}
+	return a
+}
+
+// interruptibly is Run until the process is asked to end.
+func (a *App) interruptibly(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	return a.Run(ctx, args)
@@ -97,11 +107,15 @@ func (a *App) Run(ctx context.Context, args []string) int {
 	defer func() { r.stop() }()
 	err := tree.RunContext(context.WithValue(ctx, resultKey{}, r), args)
 	a.Streams.Status("")
-	if ctx.Err() != nil && err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, store.ErrPartial) {
-		err = fmt.Errorf("interrupted: %w", errors.Join(context.Canceled, err))
+	switch {
+	case err == nil || errors.Is(err, store.ErrPartial):
+	case ctx.Err() != nil:
+		err = store.Because(context.Canceled, "interrupted: %w", err)
+	case errors.Is(err, context.DeadlineExceeded) && r.timeout > 0:
+		err = fmt.Errorf("it took longer than %s: %w", r.timeout, err)
 	}
 	if err != nil && !r.told {
-		a.report(err, r.json)
+		a.report(err, r)
 	}
 	return exitCode(err, r)
 }
@@ -109,8 +123,10 @@ func (a *App) Run(ctx context.Context, args []string) int {
 // result is what a command leaves behind besides its error.
 type result struct {
 	json     bool // results are JSON
+	written  bool // a result is on standard output
 	told     bool // the error has been told as part of the result
 	exitZero bool // findings are no failure
+	timeout  time.Duration
 	stop     context.CancelFunc
 }
 
@@ -119,11 +135,12 @@ type resultKey struct{}
 func resultOf(c *cli.Context) *result { return c.Context.Value(resultKey{}).(*result) }
 
 // report tells an error: to people on standard error, and to a program that
-// asked for JSON on standard output too, unless its command line was wrong.
-func (a *App) report(err error, asJSON bool) {
+// asked for JSON on standard output too, unless there is a document already or
+// its command line was wrong.
+func (a *App) report(err error, r *result) {
 	doc := render.NewErrorDoc(err)
 	var wrong *usageError
-	if asJSON && !errors.As(err, &wrong) {
+	if r.json && !r.written && !errors.As(err, &wrong) {
 		render.JSON(a.Streams.Out, doc)
 	}
 	doc.Text(a.Streams)
@@ -131,13 +148,19 @@ func (a *App) report(err error, asJSON bool) {
 
 func (a *App) tree() *cli.App {
 	tree := &cli.App{
-		Name:      "certtrust",
-		Usage:     "list, trust, distrust and remove certificates in the trust stores of a machine",
-		UsageText: "certtrust COMMAND [FLAGS] [ARGUMENTS]",
-		Description: "Flags may stand before or after arguments; \"-\" is standard input, and after \"--\" there are no flags.\n" +
-			"Exit codes: 0 done, or already so; 1 failed; 2 wrong usage or unusable input; 3 not found, or findings;\n" +
-			"4 partly done; 5 permission or consent needed; 6 not supported here, or a program is missing;\n" +
-			"7 busy or stale; 130 interrupted.",
+		Name:  "certtrust",
+		Usage: "list, trust, distrust and remove certificates in the trust stores of a machine",
+		Description: `   certtrust list --added              what no vendor put there
+   certtrust trust ca.pem --dry-run    what would be done
+   sudo certtrust trust ca.pem
+   sudo certtrust undo
+
+Flags may stand before or after arguments; "-" is standard input, and after "--"
+there are no flags. "certtrust help COMMAND" tells more of a command.
+
+Exit codes: 0 done, or already so; 1 failed; 2 wrong usage or unusable input;
+3 not found, or findings; 4 partly done; 5 permission or consent needed; 6 not
+supported here, or a program is missing; 7 busy or stale; 130 interrupted.`,
 		Version:     a.Version,
 		HideVersion: true,
 		Writer:      a.Streams.Out,
@@ -158,7 +181,13 @@ func (a *App) tree() *cli.App {
 			completeCommand(a.values), a.partCommand(), a.journalCommand(),
 		},
 	}
+	for _, cmd := range tree.Commands {
+		if flagNamed(cmd.Flags, "format") != nil {
+			cmd.Before = checkFormat
+		}
+	}
 	harden(tree)
+	setHelp(tree)
 	return tree
 }
 
@@ -172,9 +201,30 @@ func (a *App) before(c *cli.Context) error {
 	if d := c.Duration("timeout"); d < 0 {
 		return usage("--timeout must not be negative")
 	} else if d > 0 {
+		r.timeout = d
 		c.Context, r.stop = context.WithTimeout(c.Context, d)
 	}
 	return nil
+}
+
+// checkFormat refuses a format that the command does not have.
+func checkFormat(c *cli.Context) error {
+	known := formatsOf(c.Command.Name)
+	if f := c.String("format"); f != "" && !slices.Contains(known, f) {
+		return usage("--format %s: not one of %s", store.Printable(f), words(known))
+	}
+	return nil
+}
+
+// formatsOf returns the formats that a command writes its result in.
+func formatsOf(command string) []string {
+	switch command {
+	case "list":
+		return render.ListFormats()
+	case "export":
+		return exportFormats
+	}
+	return render.Formats()
 }
 
 // format returns the format that a command's flags ask for.
@@ -195,6 +245,8 @@ func formatFlag(formats []string) cli.Flag {
 // write writes a result in the format that was asked for.
 func (a *App) write(c *cli.Context, d render.Doc) error {
 	f := format(c)
-	resultOf(c).json = resultOf(c).json || f == "json" || f == "jsonl"
+	r := resultOf(c)
+	r.json = r.json || f == "json" || f == "jsonl"
+	r.written = true
 	return render.Write(a.Streams, f, d)
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -24,13 +25,6 @@ func changeFlags() []cli.Flag {
 	}
 }
 
-func checkChangeFlags(c *cli.Context) error {
-	if f := format(c); f != "" && !slices.Contains(render.Formats(), f) {
-		return usage("--format %s: not one of %s", store.Printable(f), words(render.Formats()))
-	}
-	return nil
-}
-
 // change is what a command wants changed, and how that goes.
 type change struct {
 	app     *App
@@ -43,16 +37,16 @@ type change struct {
 	repair       map[store.ID][]store.Problem                   // or to be mended
 	undoOf       string                                         // the change set that is taken back
 	after        func(parts []*platform.Part, set string) error // once all is done
-	changed      bool                                           // something was changed, or would be
+	verdict      func(parts []*platform.Part) error             // if all went as planned, and was still not all that was asked for
 }
 
-// tellNothing shows what became of each certificate if nothing was done.
-func (ch *change) tellNothing() {
-	if f := format(ch.c); (f == "" || f == "table") && len(ch.certificates) > 1 {
-		doc := render.NewChangeDoc(ch.command)
-		doc.Certificates = ch.certificates
-		render.Write(ch.app.Streams, f, doc)
+// refuse tells that nothing is done, and what is thought of each certificate:
+// people are told of a single one by the error.
+func (ch *change) refuse(err error) error {
+	if f := format(ch.c); (f == "" || f == "table") && len(ch.certificates) < 2 {
+		return err
 	}
+	return ch.tell(nil, "", err)
 }
 
 // run plans the change for the stores, does it, and tells the result.
@@ -89,7 +83,26 @@ func (ch *change) run(found []platform.Found) error {
 			err = ch.after(parts, set)
 		}
 	}
+	ch.hold(parts)
+	if err == nil && ch.verdict != nil {
+		err = ch.verdict(parts)
+	}
 	return ch.tell(parts, set, err)
+}
+
+// hold marks what is not done although it could be: all of it if one store
+// fails, unless each is for itself.
+func (ch *change) hold(parts []*platform.Part) {
+	failed := slices.IndexFunc(parts, func(p *platform.Part) bool { return p.Result == platform.Failed })
+	if failed < 0 || ch.c.Bool("keep-going") {
+		return
+	}
+	for _, p := range parts {
+		if p.Result == platform.Planned {
+			p.Result = platform.LeftOut
+			p.Err = fmt.Errorf("not done, because %s cannot do its part", parts[failed].Store.Info().ID)
+		}
+	}
 }
 
 // refused marks the stores that cannot do their part, and returns why.
@@ -117,6 +130,11 @@ func (ch *change) errors(parts []*platform.Part) []error {
 	var errs []error
 	for _, p := range parts {
 		if p.Err == nil {
+			if ch.repair == nil {
+				for _, r := range p.Plan.Refused { // the rest of the plan was not
+					errs = append(errs, store.Because(store.ErrPartial, "%w", r.Err(ch.command, p.Plan.Store)))
+				}
+			}
 			continue
 		}
 		err := p.Err
@@ -185,7 +203,7 @@ func (ch *change) rights(parts []*platform.Part, o *platform.Options) error {
 	if !elevate && a.Streams.CanAsk() {
 		if elevate = c.Bool("yes"); !elevate {
 			plan := ch.doc(parts, "", nil)
-			plan.DryRun = true
+			plan.DryRun, plan.Preview = true, true
 			if err := plan.Text(a.Streams); err != nil {
 				return err
 			}
@@ -212,29 +230,21 @@ func (ch *change) rights(parts []*platform.Part, o *platform.Options) error {
 // tell writes the result, and returns the error for the exit code.
 func (ch *change) tell(parts []*platform.Part, set string, err error) error {
 	doc := ch.doc(parts, set, err)
-	ch.changed = doc.Changed
-	if failed := ch.app.write(ch.c, doc); failed != nil {
-		return errors.Join(err, failed)
-	}
-	if err != nil && !ch.toldByStores(parts) {
-		return err
-	}
-	if err != nil {
-		// The document says it; people want it once more, where errors are.
-		render.NewErrorDoc(err).Text(ch.app.Streams)
-		resultOf(ch.c).told = true
-	}
-	return err
-}
-
-func (ch *change) toldByStores(parts []*platform.Part) bool {
-	return slices.ContainsFunc(parts, func(p *platform.Part) bool { return p.Err != nil })
+	return errors.Join(err, ch.app.write(ch.c, doc))
 }
 
 func (ch *change) doc(parts []*platform.Part, set string, err error) render.ChangeDoc {
 	doc := render.NewChangeDoc(ch.command)
 	doc.DryRun = ch.c.Bool("dry-run")
 	doc.Certificates = ch.certificates
+	if !achieved(parts) {
+		doc.Certificates = slices.Clone(ch.certificates)
+		for i := range doc.Certificates {
+			if c := &doc.Certificates[i]; slices.Contains(achievements, c.Action) {
+				c.Action = actNotDone
+			}
+		}
+	}
 	doc.Error = render.NewErrorInfo(err)
 	for _, p := range parts {
 		st := render.ChangeStore{Store: p.Store.Info().ID, Result: render.Result(p.Result), Error: render.NewErrorInfo(p.Err), Notices: p.Plan.Notices}
@@ -262,6 +272,16 @@ func (ch *change) doc(parts []*platform.Part, set string, err error) render.Chan
 		doc.Set = set
 	}
 	return doc
+}
+
+// achieved reports whether certificates are as was asked for, or would be, in
+// any store.
+func achieved(parts []*platform.Part) bool {
+	results := map[platform.Result]bool{}
+	for _, p := range parts {
+		results[p.Result] = true
+	}
+	return results[platform.Changed] || results[platform.Planned] || results[platform.Unchanged] && !results[platform.Failed]
 }
 
 // journal returns the journals of the machine and of the user.

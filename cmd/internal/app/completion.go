@@ -35,7 +35,7 @@ var shells = []struct {
 		quoting{}},
 	{"fish", "certtrust.fish", "certtrust completion fish > ~/.config/fish/completions/certtrust.fish",
 		quoting{in: unquoteLast}},
-	{"powershell", "certtrust.ps1", "certtrust completion powershell | Out-String | Invoke-Expression    # in $PROFILE",
+	{"powershell", "certtrust.ps1", "certtrust completion powershell | Out-String | Invoke-Expression  # in $PROFILE",
 		quoting{in: powershellLast, out: powershellWord}},
 }
 

@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -349,13 +351,20 @@ func newStub(t *testing.T) stub {
 	}
 	return stub{dir, []string{
 		"PATH=" + dir + ":/usr/local/bin:/usr/bin:/bin", "HOME=" + dir, "ZDOTDIR=" + dir, "INPUTRC=/dev/null",
+		// A race-enabled binary sleeps for a second before it exits, else.
+		"GORACE=atexit_sleep_ms=0",
 		"LC_ALL=C.UTF-8", "TERM=xterm", "CERTTRUST_TEST_TOY=" + filepath.Join(dir, "log"),
 	}}
 }
 
-// command prepares a run of a program in the work directory of the stub.
-func (s stub) command(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(name, args...)
+// command prepares a run of a program in the work directory of the stub. A
+// shell that waits for an answer that never comes is ended after a minute.
+func (s stub) command(t *testing.T, name string, args ...string) *exec.Cmd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.WaitDelay = time.Second
 	cmd.Dir, cmd.Env = filepath.Join(s.dir, "work"), s.env
 	return cmd
 }
@@ -385,7 +394,7 @@ func (s stub) typeInto(t *testing.T, shell string, lines []string) (calls [][]st
 		t.Skip("script(1) takes other options here")
 	}
 	needShell(t, "script")
-	cmd := s.command("script", "-qec", shell, "/dev/null")
+	cmd := s.command(t, "script", "-qec", shell, "/dev/null")
 	cmd.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\nexit\n")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -510,7 +519,7 @@ func TestBashFunction(t *testing.T) {
 	} {
 		before, rest, _ := strings.Cut(test.line, "^")
 		program, _, _ := strings.Cut(test.words, "|")
-		cmd := s.command("bash", "--norc", "--noprofile", "-c", `
+		cmd := s.command(t, "bash", "--norc", "--noprofile", "-c", `
 			source ../certtrust.bash
 			compopt() { options+="$*"$'\n'; }
 			options=
@@ -545,7 +554,7 @@ func TestFishFunction(t *testing.T) {
 		"certtrust list --store bad":           "",
 		"/no/such/certtrust list --store anch": "anchors:system\tthe system's anchors\n",
 	} {
-		cmd := s.command("fish", "--no-config", "-c", "source ../certtrust.fish; complete -C $argv[1]", line)
+		cmd := s.command(t, "fish", "--no-config", "-c", "source ../certtrust.fish; complete -C $argv[1]", line)
 		out, err := cmd.CombinedOutput()
 		if err != nil || strings.ReplaceAll(string(out), "\tDirectory", "") != want {
 			t.Errorf("%s: %v\n got %q\nwant %q", line, err, out, want)

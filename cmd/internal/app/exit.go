@@ -15,13 +15,13 @@ var exits = []struct {
 	kind error
 	code int
 }{
+	{store.ErrPartial, 4}, // whatever it was that kept it from being whole
 	{context.Canceled, 130},
 	{store.ErrStale, 7},
 	{store.ErrLocked, 7},
 	{store.ErrPermission, 5},
 	{store.ErrConsent, 5},
 	{store.ErrSecret, 5},
-	{store.ErrPartial, 4},
 	{store.ErrUnsupported, 6},
 	{store.ErrToolMissing, 6},
 	{store.ErrReadOnly, 6},

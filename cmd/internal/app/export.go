@@ -14,16 +14,6 @@ import (
 // exportFormats are the formats that certificates are written out in.
 var exportFormats = []string{"pem"}
 
-func formatsOf(command string) []string {
-	switch command {
-	case "list":
-		return render.ListFormats()
-	case "export":
-		return exportFormats
-	}
-	return render.Formats()
-}
-
 func (a *App) exportCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "export",
@@ -34,7 +24,7 @@ once.
 
    certtrust export --system --output bundle.pem
    certtrust export 96bcec06264976f3`,
-		Flags: slices.Concat(selectFlags(), []cli.Flag{rootFlag()}, filterFlags(), []cli.Flag{
+		Flags: slices.Concat(selectFlags(), filterFlags(), []cli.Flag{
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE` instead of standard output"},
 			&cli.StringFlag{Name: "format", Usage: "write certificates as `FORMAT`: " + words(exportFormats)},
 		}),
@@ -43,8 +33,8 @@ once.
 }
 
 func (a *App) export(c *cli.Context) error {
-	if f := c.String("format"); f != "" && !slices.Contains(exportFormats, f) {
-		return usage("--format %s: not one of %s", store.Printable(f), words(exportFormats))
+	if c.Bool("json") {
+		return usageHint("certtrust list --pem --json", "export writes no JSON")
 	}
 	prefixes, err := parsePrefixes(c.Args().Slice())
 	if err != nil {
@@ -78,13 +68,14 @@ func (a *App) export(c *cli.Context) error {
 		return err
 	}
 	failed := a.listing(c, view, selected)
-	if failed != nil && out.Len() == 0 {
-		resultOf(c).told = false
+	told := resultOf(c).told // that reading failed, but nothing else
+	resultOf(c).told = false
+	if failed != nil && (!told || out.Len() == 0) {
 		return failed
 	}
 	for _, p := range prefixes {
 		if !matched[p] {
-			return &store.Error{Op: "export", Err: store.Because(store.ErrNotFound, "no store here holds a certificate with the fingerprint %s", p),
+			return &store.Error{Err: store.Because(store.ErrNotFound, "no store here holds a certificate with the fingerprint %s", p),
 				Hint: "certtrust list shows the certificates"}
 		}
 	}
@@ -92,11 +83,10 @@ func (a *App) export(c *cli.Context) error {
 		if err := a.WriteFile(file, out.Bytes()); err != nil {
 			return &store.Error{Op: "write", Path: file, Err: plain(err)}
 		}
-		return failed
-	}
-	if _, err := a.Streams.Out.Write(out.Bytes()); err != nil {
+	} else if _, err := a.Streams.Out.Write(out.Bytes()); err != nil {
 		return err
 	}
+	resultOf(c).told = true
 	return failed
 }
 

@@ -16,6 +16,8 @@ func (a *App) historyCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "history",
 		Usage: "show what certtrust has changed here, by whom and when",
+		Description: `   certtrust history
+   certtrust history --json`,
 		Flags: []cli.Flag{formatFlag(render.Formats())},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
@@ -49,8 +51,8 @@ func (a *App) undoCommand() *cli.Command {
 		Name:      "undo",
 		Usage:     "take back a change that certtrust made, the last one if none is named",
 		ArgsUsage: "[CHANGE]",
-		Description: `The change is named by its ID, or the beginning of it, as history shows it. How it
-is taken back is planned for the stores as they are today.
+		Description: `The change is named by its ID, or the beginning of it, as history shows it. How
+it is taken back is planned for the stores as they are today.
 
    certtrust history
    certtrust undo --dry-run
@@ -63,9 +65,6 @@ is taken back is planned for the stores as they are today.
 func (a *App) undo(c *cli.Context) error {
 	if c.Args().Len() > 1 {
 		return usage("undo takes one change at a time")
-	}
-	if err := checkChangeFlags(c); err != nil {
-		return err
 	}
 	set, err := a.journal().Find(c.Context, c.Args().First())
 	if err != nil {
@@ -80,7 +79,7 @@ func (a *App) undo(c *cli.Context) error {
 	ch.want = func(i store.Info) []store.Change { return wants[i.ID] }
 	var chosen []platform.Found
 	for _, r := range set.Records {
-		changes := undoOf(r)
+		changes := r.Undo()
 		if len(changes) == 0 {
 			continue
 		}
@@ -97,7 +96,7 @@ func (a *App) undo(c *cli.Context) error {
 		wants[r.Store] = append(wants[r.Store], changes...)
 	}
 	if len(chosen) == 0 {
-		return &store.Error{Op: "undo", Err: store.Because(store.ErrNotFound, "there is nothing to take back of %s", store.Printable(set.ID)),
+		return &store.Error{Err: store.Because(store.ErrNotFound, "there is nothing left to take back of %s", store.Printable(set.ID)),
 			Hint: "certtrust history shows what was changed"}
 	}
 	ch.after = func(parts []*platform.Part, set string) error {
@@ -112,23 +111,9 @@ func (a *App) undo(c *cli.Context) error {
 	return ch.run(chosen)
 }
 
-// undoOf returns what takes a record back: nothing of one that is undone, or
-// did not come about.
-func undoOf(r journal.Record) []store.Change {
-	switch {
-	case r.UndoneBy != "":
-		return nil
-	case r.State == journal.Done && r.Receipt != nil:
-		return r.Receipt.Undo
-	case r.State == journal.Interrupted: // it may have come about
-		return r.Plan.Undo
-	}
-	return nil
-}
-
 func historySet(s journal.Set) render.HistorySet {
 	first := s.Records[0]
-	out := render.HistorySet{ID: s.ID, Time: first.Begun, By: by(first.By), Command: first.Command, State: string(s.State())}
+	out := render.HistorySet{ID: s.ID, Time: first.Begun, By: first.By.String(), Command: first.Command, State: string(s.State())}
 	for _, r := range s.Records {
 		st := render.HistoryStore{Store: r.Store, State: string(r.State), Error: r.Error, UndoneBy: r.UndoneBy}
 		if r.Receipt != nil {
@@ -137,13 +122,6 @@ func historySet(s journal.Set) render.HistorySet {
 		out.Stores = append(out.Stores, st)
 	}
 	return out
-}
-
-func by(b journal.By) string {
-	if b.Via == "" {
-		return b.User
-	}
-	return b.User + " (" + b.Via + ")"
 }
 
 // settle closes the records of interrupted changes in stores that have been

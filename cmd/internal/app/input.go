@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"regexp"
 	"slices"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/certtrust/certtrust/cmd/internal/render"
-	"github.com/certtrust/certtrust/platform"
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/certfile"
 )
@@ -22,18 +22,26 @@ type given struct {
 	item certfile.Item
 }
 
+// source names where it is from, for a message.
+func (g given) source() string {
+	if g.from == "-" {
+		return "standard input"
+	}
+	return g.from
+}
+
 // inputs reads the arguments of a command: files, "-" for standard input, and
 // fingerprints of certificates in the stores. Several copies of a certificate
 // count once. Of a fingerprint that no store has, the error is
 // [store.ErrNotFound]; of one that fits several certificates, it is
 // [store.ErrInput].
-func (a *App) inputs(c *cli.Context, found []platform.Found) ([]given, error) {
+func (a *App) inputs(c *cli.Context, stores reader) ([]given, error) {
 	if !c.Args().Present() {
 		return nil, usageHint("certtrust help "+c.Command.Name, "%s needs a file, \"-\" or a fingerprint", c.Command.Name)
 	}
 	var out []given
 	for _, arg := range c.Args().Slice() {
-		list, err := a.input(c, arg, found)
+		list, err := a.input(c, arg, stores)
 		if err != nil {
 			return nil, err
 		}
@@ -46,25 +54,28 @@ func (a *App) inputs(c *cli.Context, found []platform.Found) ([]given, error) {
 	return out, nil
 }
 
-func (a *App) input(c *cli.Context, arg string, found []platform.Found) ([]given, error) {
+func (a *App) input(c *cli.Context, arg string, stores reader) ([]given, error) {
 	data, err := a.content(arg)
-	prefix, isPrefix := store.ParseFingerprintPrefix(arg)
-	if errors.Is(err, fs.ErrNotExist) && isPrefix == nil {
-		g, err := a.byFingerprint(c, prefix, found)
+	if errors.Is(err, fs.ErrNotExist) && looksLikeFingerprint.MatchString(arg) {
+		prefix, err := store.ParseFingerprintPrefix(arg)
+		if err != nil {
+			return nil, usage("%s is not a file, and %s", store.Printable(arg), err)
+		}
+		g, err := byFingerprint(c, prefix, stores)
 		if err != nil {
 			return nil, err
 		}
 		return []given{g}, nil
 	}
 	if err != nil {
-		return nil, &store.Error{Op: "read", Path: arg, Err: store.Because(store.ErrInput, "%w", plain(err))}
+		return nil, &store.Error{Op: "read", Path: given{from: arg}.source(), Err: store.Because(store.ErrInput, "%w", plain(err))}
 	}
 	file, err := certfile.Read(data)
 	if err != nil {
-		return nil, &store.Error{Op: "read", Path: arg, Err: err, Hint: store.Hint(err)}
+		return nil, &store.Error{Op: "read", Path: given{from: arg}.source(), Err: err, Hint: store.Hint(err)}
 	}
 	for _, n := range file.Notices {
-		place := store.Printable(arg)
+		place := store.Printable(given{from: arg}.source())
 		if n.Line > 0 {
 			place = fmt.Sprintf("%s, line %d", place, n.Line)
 		}
@@ -77,12 +88,16 @@ func (a *App) input(c *cli.Context, arg string, found []platform.Found) ([]given
 	return out, nil
 }
 
-// plain takes the operation and the path off an error of the file system:
-// they are told already.
+// looksLikeFingerprint tells what can only be meant as a fingerprint, if it is
+// no file.
+var looksLikeFingerprint = regexp.MustCompile(`(?i)^(sha-?256.*|[0-9a-f]{2}(:?[0-9a-f]{2})+:?)$`)
+
+// plain takes the operation and the path off an error of the host: they are
+// told already.
 func plain(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
+	var e *store.Error
+	if errors.As(err, &e) && e.Hint == "" {
+		return e.Err
 	}
 	return err
 }
@@ -103,13 +118,9 @@ func (a *App) content(arg string) ([]byte, error) {
 
 // byFingerprint finds the one certificate in the stores whose fingerprint
 // begins with prefix.
-func (a *App) byFingerprint(c *cli.Context, prefix store.FingerprintPrefix, found []platform.Found) (given, error) {
+func byFingerprint(c *cli.Context, prefix store.FingerprintPrefix, stores reader) (given, error) {
 	var hits []*store.Cert
-	for _, f := range found {
-		r := readStore(c.Context, f)
-		if r.err != nil {
-			return given{}, r.err
-		}
+	for _, r := range stores() {
 		for _, e := range r.entries {
 			if e.Cert == nil || !prefix.Matches(e.Cert.SHA256) {
 				continue
@@ -123,8 +134,9 @@ func (a *App) byFingerprint(c *cli.Context, prefix store.FingerprintPrefix, foun
 	case 1:
 		return given{cert: hits[0], from: string(prefix)}, nil
 	case 0:
-		return given{}, &store.Error{Err: store.Because(store.ErrNotFound, "no store here holds a certificate with the fingerprint %s", prefix),
+		missing := &store.Error{Err: store.Because(store.ErrNotFound, "no store here holds a certificate with the fingerprint %s", prefix),
 			Hint: "certtrust list shows the certificates, and certtrust stores the stores"}
+		return given{}, several(append(stores.failures(selector(c)), missing))
 	}
 	return given{}, &store.Error{Err: store.Because(store.ErrInput, "the fingerprint %s fits %d certificates: %s and %s", prefix, len(hits), hits[0].SHA256, hits[1].SHA256),
 		Hint: "give more digits"}
@@ -138,7 +150,6 @@ func (a *App) showCommand() *cli.Command {
 		Description: `   certtrust show ca.pem
    certtrust show 96bcec06264976f3`,
 		Flags: slices.Concat(selectFlags(), []cli.Flag{
-			rootFlag(),
 			&cli.BoolFlag{Name: "pem", Usage: "with the certificate itself (json)"},
 			formatFlag(render.Formats()),
 		}),
@@ -147,23 +158,15 @@ func (a *App) showCommand() *cli.Command {
 			if err != nil && !(errors.Is(err, store.ErrUnsupported) && selector(c).Empty()) {
 				return err
 			}
-			list, err := a.inputs(c, found)
+			stores := newReader(c.Context, found)
+			list, err := a.inputs(c, stores)
 			if err != nil {
 				return err
-			}
-			var reads []read
-			var failures []error
-			for _, f := range found {
-				r := readStore(c.Context, f)
-				reads = append(reads, r)
-				if err := r.failure(selector(c).Names(r.info)); err != nil {
-					failures = append(failures, err)
-				}
 			}
 			var certs []render.ShowCertificate
 			for _, g := range list {
 				var in []render.Holding
-				for _, r := range reads {
+				for _, r := range stores() {
 					for _, e := range r.entries {
 						if e.Cert != nil && e.Cert.SHA256 == g.cert.SHA256 {
 							in = append(in, render.NewHolding(r.info.ID, e))
@@ -172,7 +175,7 @@ func (a *App) showCommand() *cli.Command {
 				}
 				certs = append(certs, render.NewShowCertificate(g.cert, in, a.Host.Now(), c.Bool("pem")))
 			}
-			return errors.Join(a.write(c, render.NewShowDoc(certs)), several(failures))
+			return errors.Join(a.write(c, render.NewShowDoc(certs)), several(stores.failures(selector(c))))
 		},
 	}
 }

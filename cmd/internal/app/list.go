@@ -27,7 +27,7 @@ the table is a certificate, with the stores that hold it.
    certtrust list --system --added           what no vendor put there
    certtrust list --expiring 30d --json
    certtrust list --root /mnt/image --system`,
-		Flags: slices.Concat(selectFlags(), []cli.Flag{rootFlag()}, filterFlags(), []cli.Flag{
+		Flags: slices.Concat(selectFlags(), filterFlags(), []cli.Flag{
 			&cli.BoolFlag{Name: "by-store", Usage: "a table for each store"},
 			&cli.BoolFlag{Name: "pem", Usage: "with the certificates themselves (json and jsonl)"},
 			formatFlag(render.ListFormats()),
@@ -89,7 +89,8 @@ func (a *App) listing(c *cli.Context, view render.ListView, keep func(store.Entr
 	if err := render.List(view, render.NewListHeader(name, roots, stores), records); err != nil {
 		return err
 	}
-	resultOf(c).told = true // the listing says what it lacks
+	// A table says what it lacks to people, JSON only to programs.
+	resultOf(c).written, resultOf(c).told = true, !resultOf(c).json
 	return several(failures)
 }
 
@@ -205,8 +206,9 @@ func (a *App) storesCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "stores",
 		Usage: "show the stores that were found, what can be done with each, and what is in the way",
+		Description: `   certtrust stores
+   certtrust stores -v                       and why each was found`,
 		Flags: slices.Concat(selectFlags(), []cli.Flag{
-			rootFlag(),
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "tell why"},
 			formatFlag(render.Formats()),
 		}),

@@ -45,18 +45,24 @@ shipped is not removed, but can be distrusted.
 
 // withdraw is distrust and remove.
 func (a *App) withdraw(c *cli.Context, gone bool) error {
-	if err := checkChangeFlags(c); err != nil {
-		return err
-	}
 	found, err := a.changedStores(c)
 	if err != nil {
 		return err
 	}
-	list, err := a.inputs(c, found)
-	if err != nil {
-		return a.elsewhere(c, err)
+	stores := newReader(c.Context, found)
+	list, err := a.inputs(c, stores)
+	if errors.Is(err, store.ErrNotFound) {
+		return a.elsewhere(c, found, err, func(fp store.Fingerprint) bool {
+			return slices.ContainsFunc(c.Args().Slice(), func(arg string) bool {
+				prefix, err := store.ParseFingerprintPrefix(arg)
+				return err == nil && prefix.Matches(fp)
+			})
+		})
 	}
-	held, err := heldBy(c, found)
+	if err != nil {
+		return err
+	}
+	held, err := heldBy(c, stores)
 	if err != nil {
 		return err
 	}
@@ -80,24 +86,33 @@ func (a *App) withdraw(c *cli.Context, gone bool) error {
 		wants = append(wants, want)
 		ch.certificates = append(ch.certificates, render.NewChangeCertificate(g.cert, action, "", nil))
 	}
-	if err := ch.run(found); err != nil || some || ch.changed {
-		return err
+	ch.verdict = func(parts []*platform.Part) error {
+		if some || slices.ContainsFunc(parts, func(p *platform.Part) bool { return p.Result != platform.Unchanged }) {
+			return nil
+		}
+		missing := store.Because(store.ErrNotFound, "there is nothing to remove: %s", lacking(found))
+		return a.elsewhere(c, found, missing, func(fp store.Fingerprint) bool {
+			return slices.ContainsFunc(list, func(g given) bool { return g.cert.SHA256 == fp })
+		})
 	}
-	return a.elsewhere(c, &store.Error{Op: c.Command.Name, Err: store.Because(store.ErrNotFound, "%s holds it, so there is nothing to remove", none(found))})
+	return ch.run(found)
 }
 
-func none(found []platform.Found) string {
-	if len(found) == 1 {
-		return "no entry of " + string(found[0].Info().ID)
+func lacking(found []platform.Found) string {
+	var ids []string
+	for _, f := range found {
+		ids = append(ids, string(f.Info().ID))
 	}
-	return "none of the chosen stores"
+	if len(ids) == 1 {
+		return ids[0] + " does not hold it"
+	}
+	return "none of " + strings.Join(ids, ", ") + " holds it"
 }
 
 // heldBy returns the fingerprints of all that the stores hold.
-func heldBy(c *cli.Context, found []platform.Found) (map[store.Fingerprint]bool, error) {
+func heldBy(c *cli.Context, stores reader) (map[store.Fingerprint]bool, error) {
 	held := map[store.Fingerprint]bool{}
-	for _, f := range found {
-		r := readStore(c.Context, f)
+	for _, r := range stores() {
 		if r.err != nil && (selector(c).Names(r.info) || c.Context.Err() != nil) {
 			return nil, r.err
 		}
@@ -110,33 +125,29 @@ func heldBy(c *cli.Context, found []platform.Found) (map[store.Fingerprint]bool,
 	return held, nil
 }
 
-// elsewhere adds to an error that something was not found where it is instead.
-func (a *App) elsewhere(c *cli.Context, err error) error {
-	if !errors.Is(err, store.ErrNotFound) || selector(c).Empty() {
-		return err
-	}
-	all, failed := platform.Detect(c.Context, a.Host, a.Backends, platform.Selector{})
+// elsewhere adds to an error that something was not found in the chosen stores
+// where it is instead.
+func (a *App) elsewhere(c *cli.Context, chosen []platform.Found, err error, sought func(store.Fingerprint) bool) error {
+	h, failed := a.machine(c)
 	if failed != nil {
 		return err
 	}
-	list, failed := a.inputs(c, all)
+	all, failed := platform.Detect(c.Context, h, a.Backends, platform.Selector{})
 	if failed != nil {
 		return err
 	}
 	var ids []string
 	for _, f := range all {
-		r := readStore(c.Context, f)
-		for _, e := range r.entries {
-			if e.Cert == nil || slices.Contains(ids, string(r.info.ID)) {
-				continue
-			}
-			if slices.ContainsFunc(list, func(g given) bool { return g.cert.SHA256 == e.Cert.SHA256 }) {
-				ids = append(ids, string(r.info.ID))
-			}
+		id := f.Info().ID
+		if slices.ContainsFunc(chosen, func(f platform.Found) bool { return f.Info().ID == id }) {
+			continue
+		}
+		if slices.ContainsFunc(readStore(c.Context, f).entries, func(e store.Entry) bool { return e.Cert != nil && sought(e.Cert.SHA256) }) {
+			ids = append(ids, string(id))
 		}
 	}
 	if len(ids) == 0 {
 		return err
 	}
-	return &store.Error{Err: err, Hint: "it is in " + strings.Join(ids, ", ")}
+	return &store.Error{Err: err, Hint: "it is in " + strings.Join(ids, ", ") + ": name that with --store"}
 }

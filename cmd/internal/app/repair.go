@@ -26,9 +26,6 @@ func (a *App) repair(c *cli.Context) error {
 	if c.Args().Present() {
 		return usageHint("certtrust repair --store ID", "repair takes no arguments")
 	}
-	if err := checkChangeFlags(c); err != nil {
-		return err
-	}
 	found, err := a.changedStores(c)
 	if err != nil {
 		return err

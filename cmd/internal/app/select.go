@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/urfave/cli/v2"
 
@@ -30,12 +31,8 @@ func selectFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "system", Usage: "the operating system's machine-wide store"},
 		&cli.BoolFlag{Name: "user", Usage: "the current user's own stores"},
 		&cli.StringSliceFlag{Name: "store", Usage: "the store `ID` (a backend or a pattern such as 'anchors:*'; may be repeated)"},
+		&cli.StringFlag{Name: "root", Usage: "look at the system in `DIR`, an image or a mounted disk, of which no program is run"},
 	}
-}
-
-// rootFlag names an offline root.
-func rootFlag() cli.Flag {
-	return &cli.StringFlag{Name: "root", Usage: "look at the system in `DIR`, an image or a mounted disk, of which no program is run"}
 }
 
 func selector(c *cli.Context) platform.Selector {
@@ -57,7 +54,7 @@ func (a *App) machine(c *cli.Context) (*host.Host, error) {
 	}
 	h, err := host.Offline(root)
 	if err != nil {
-		return nil, &store.Error{Op: "open", Path: root, Err: store.Because(store.ErrInput, "%w", err), Hint: "give the directory that holds the system's etc and usr"}
+		return nil, &store.Error{Path: root, Err: store.Because(store.ErrInput, "%w", plain(err)), Hint: "give the directory that holds the system's etc and usr"}
 	}
 	h.Now, h.User, h.EUID = a.Host.Now, a.Host.User, a.Host.EUID
 	return h, nil
@@ -92,7 +89,7 @@ func (a *App) changedStores(c *cli.Context) ([]platform.Found, error) {
 		}
 	}
 	if len(chosen) == 0 {
-		return nil, &store.Error{Op: "select", Err: store.Because(store.ErrUnsupported, "none of the stores here is changed unasked"),
+		return nil, &store.Error{Err: store.Because(store.ErrUnsupported, "none of the stores here is changed unasked"),
 			Hint: "name one with --store; certtrust stores shows them"}
 	}
 	return chosen, nil
@@ -104,6 +101,30 @@ type read struct {
 	entries []store.Entry
 	err     error // of the store as a whole
 	lost    []error
+}
+
+// reader reads stores once, and only if it is asked to.
+type reader func() []read
+
+func newReader(ctx context.Context, found []platform.Found) reader {
+	return sync.OnceValue(func() []read {
+		var out []read
+		for _, f := range found {
+			out = append(out, readStore(ctx, f))
+		}
+		return out
+	})
+}
+
+// failures returns what reading the stores means for the command.
+func (r reader) failures(sel platform.Selector) []error {
+	var errs []error
+	for _, store := range r() {
+		if err := store.failure(sel.Names(store.info)); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
 }
 
 func readStore(ctx context.Context, s store.Store) read {
@@ -128,7 +149,7 @@ func readStore(ctx context.Context, s store.Store) read {
 // could not be read of a store that was asked for, or a part of one.
 func (r read) failure(named bool) error {
 	switch {
-	case r.err != nil && (named || errors.Is(r.err, context.Canceled)):
+	case r.err != nil && (named || errors.Is(r.err, context.Canceled) || errors.Is(r.err, context.DeadlineExceeded)):
 		return r.err
 	case r.err != nil:
 		return store.Because(store.ErrPartial, "%w", r.err)

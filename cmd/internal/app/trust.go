@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/certtrust/certtrust/cmd/internal/render"
+	"github.com/certtrust/certtrust/platform"
 	"github.com/certtrust/certtrust/store"
 )
 
@@ -17,9 +18,9 @@ func (a *App) trustCommand() *cli.Command {
 		Usage:     "make a certificate authority trusted, and import it where it is absent",
 		ArgsUsage: "FILE|-|FINGERPRINT...",
 		Description: `Of a chain the root is taken. What should not be a trust anchor (a leaf, an
-intermediate, an expired or weak certificate) is refused with the reason; --allow
-overrides it. Nothing is done before all of it is known to be possible, the result
-is read back, and "certtrust undo" takes it back.
+intermediate, an expired or weak certificate) is refused with the reason;
+--allow overrides it. Nothing is done before all of it is known to be possible,
+the result is read back, and "certtrust undo" takes it back.
 
    certtrust trust ca.pem --dry-run
    sudo certtrust trust ca.pem`,
@@ -58,10 +59,14 @@ const (
 	actTrusted    = "trusted"
 	actDistrusted = "distrusted"
 	actRemoved    = "removed"
+	actNotDone    = "not done"
 	actRefused    = "refused"
 	actSkipped    = "skipped"
 	actNotFound   = "not found"
 )
+
+// achievements are the actions that come true with the change.
+var achievements = []string{actTrusted, actDistrusted, actRemoved}
 
 // entrust is trust and import.
 func (a *App) entrust(c *cli.Context, bulk bool) error {
@@ -75,14 +80,11 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 	if err != nil {
 		return err
 	}
-	if err := checkChangeFlags(c); err != nil {
-		return err
-	}
 	found, err := a.changedStores(c)
 	if err != nil {
 		return err
 	}
-	list, err := a.inputs(c, found)
+	list, err := a.inputs(c, newReader(c.Context, found))
 	if err != nil {
 		return err
 	}
@@ -100,9 +102,10 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 			ch.certificates = append(ch.certificates, render.NewChangeCertificate(g.cert, actSkipped, reason, nil))
 			continue
 		}
-		if err := refusal(g, concerns, allowed); err != nil {
-			refused = append(refused, err)
-			ch.certificates = append(ch.certificates, render.NewChangeCertificate(g.cert, actRefused, err.Error(), nil))
+		if reason, hint := refusal(g, concerns, allowed); reason != "" {
+			refused = append(refused, &store.Error{Hint: hint, Err: store.Because(store.ErrInput, "%s: \"%s\" is refused: %s",
+				store.Printable(g.source()), store.Printable(g.cert.Label()), reason)})
+			ch.certificates = append(ch.certificates, render.NewChangeCertificate(g.cert, actRefused, reason, nil))
 			continue
 		}
 		a.advise(g)
@@ -110,27 +113,26 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 		ch.certificates = append(ch.certificates, render.NewChangeCertificate(g.cert, actTrusted, "", concerns))
 	}
 	if file := crowded(taken); file != "" && !bulk && !c.Bool("all") && !c.IsSet("fingerprint") {
-		return usageHint("choose one with --fingerprint, or take all with --all", "%s holds several certificates that could be trusted: %s",
-			store.Printable(file), names(taken))
+		return &store.Error{Err: store.Because(store.ErrInput, "%s holds several certificates that could be trusted: %s", store.Printable(file), names(taken)),
+			Hint: "choose one with --fingerprint, or take all with --all"}
 	}
 	ch.want = func(i store.Info) []store.Change { return trustIn(i, taken, purposes) }
 	if len(taken) == 0 {
-		ch.tellNothing()
 		if len(refused) == 0 {
 			return usage("there is no certificate authority in the input")
 		}
-		return several(refused)
+		return ch.refuse(several(refused))
 	}
 	if len(refused) > 0 && !bulk {
 		// What was asked for cannot be had as a whole, so none of it is done.
-		ch.tellNothing()
-		return several(refused)
+		return ch.refuse(several(refused))
 	}
-	err = ch.run(found)
-	if err == nil && len(refused) > 0 {
-		return store.Because(store.ErrPartial, "%d of %d certificates were refused: %w", len(refused), len(list), refused[0])
+	if len(refused) > 0 {
+		ch.verdict = func([]*platform.Part) error {
+			return store.Because(store.ErrPartial, "%d of %d certificates were refused: %w", len(refused), len(list), refused[0])
+		}
 	}
-	return err
+	return ch.run(found)
 }
 
 func parsePurposes(texts []string) ([]store.Purpose, error) {
@@ -193,18 +195,11 @@ func skip(g given, kind string, hasRoot bool, allowed []string, c *cli.Context) 
 	return "the root is trusted, and what it issued with it"
 }
 
-// refusal returns why a certificate is not taken, nil if it is.
-func refusal(g given, concerns []store.Concern, allowed []string) error {
-	from := g.from
-	if from == "-" {
-		from = "standard input"
-	}
-	refuse := func(hint, format string, args ...any) error {
-		text := fmt.Sprintf(format, args...)
-		return &store.Error{Err: store.Because(store.ErrInput, "%s: \"%s\" is refused: %s", store.Printable(from), store.Printable(g.cert.Label()), text), Hint: hint}
-	}
+// refusal returns why a certificate is not taken, and what to do then; the
+// reason is "" if it is taken.
+func refusal(g given, concerns []store.Concern, allowed []string) (reason, hint string) {
 	if aux := g.item.Aux; aux != nil && (len(aux.Reject) > 0 || !slices.Contains(aux.Trust, "1.3.6.1.5.5.7.3.1") && !slices.Contains(aux.Trust, "2.5.29.37.0")) || g.item.Distrusted {
-		return refuse("get it as a plain certificate, if it is to be trusted", "its file says that it is not trusted for servers")
+		return "its file says that it is not trusted for servers", "get it as a plain certificate, if it is to be trusted"
 	}
 	var reasons, flags, advice []string
 	for _, x := range concerns {
@@ -219,14 +214,10 @@ func refusal(g given, concerns []store.Concern, allowed []string) error {
 			flags = append(flags, "--allow "+x.Code)
 		}
 	}
-	if len(reasons) == 0 {
-		return nil
+	if len(flags) > 0 && len(flags) == len(reasons) {
+		advice = append(advice, strings.Join(flags, " ")+" overrides this")
 	}
-	hint := strings.Join(advice, "; ")
-	if len(flags) == len(reasons) {
-		hint = strings.TrimPrefix(hint+"; ", "; ") + strings.Join(flags, " ") + " overrides this"
-	}
-	return refuse(hint, "%s", strings.Join(reasons, "; "))
+	return strings.Join(reasons, "; "), strings.Join(advice, "; ")
 }
 
 // advise tells what a person should know of a certificate that is taken.
@@ -251,7 +242,7 @@ func crowded(list []given) string {
 	seen := map[string]bool{}
 	for _, g := range list {
 		if seen[g.from] {
-			return g.from
+			return g.source()
 		}
 		seen[g.from] = true
 	}

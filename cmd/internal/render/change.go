@@ -18,6 +18,8 @@ type ChangeDoc struct {
 	Certificates []ChangeCertificate `json:"certificates"`
 	Stores       []ChangeStore       `json:"stores"`
 	Error        *ErrorInfo          `json:"error,omitempty" jsonschema:"why the command failed; the stores' own errors are theirs"`
+
+	Preview bool `json:"-"` // people are asked about it next
 }
 
 // ChangeCommands returns the commands whose document is a [ChangeDoc].
@@ -96,6 +98,11 @@ func (d ChangeDoc) Text(s *term.Streams) error {
 	return nil
 }
 
+// ahead tells in a dry run of the actions that would be done.
+var ahead = map[string]string{
+	"trusted": "to be trusted", "stored": "to be stored", "distrusted": "to be distrusted", "removed": "to be removed",
+}
+
 func (d ChangeDoc) certificates() *Table {
 	t := NewTable(Column{}, Column{}, Column{Min: 12}, Column{}, Column{Open: true})
 	for _, c := range d.Certificates {
@@ -106,7 +113,11 @@ func (d ChangeDoc) certificates() *Table {
 		for _, concern := range c.Concerns {
 			notes = append(notes, concernText(concern))
 		}
-		t.Row(Cell{Text: c.Action}, Cell{c.SHA256.Short(), term.Dim}, Cell{Text: store.Printable(c.Label)},
+		action := c.Action
+		if later := ahead[action]; d.DryRun && later != "" {
+			action = later
+		}
+		t.Row(Cell{Text: action}, Cell{c.SHA256.Short(), term.Dim}, Cell{Text: store.Printable(c.Label)},
 			Cell{Text: c.Kind}, Cell{strings.Join(notes, "; "), term.Yellow})
 	}
 	return t
@@ -129,7 +140,11 @@ func (st ChangeStore) outcome() string {
 	}
 	if st.Plan != nil {
 		for _, r := range st.Plan.Refused {
-			parts = include(parts, refusal(r))
+			text := refusal(r)
+			if st.Result == Refused { // said already
+				text = strings.TrimPrefix(text, "refused ")
+			}
+			parts = include(parts, text)
 		}
 	}
 	if st.Error != nil {
@@ -201,7 +216,7 @@ func (st ChangeStore) writeSteps(w *textWriter) {
 		result = "would change"
 	}
 	w.line(w.s.Paint(term.Bold, term.Safe(string(st.Store))), "  ", w.s.Paint(resultStyles[st.Result], result))
-	if st.Error != nil {
+	if st.Error != nil && !(st.Result == Refused && st.Plan != nil) { // which says why below
 		w.line("  ", term.Safe(st.Error.reason()))
 	}
 	if st.Plan == nil {
@@ -287,9 +302,10 @@ func (d ChangeDoc) complain(s *term.Streams) {
 		}
 	}
 	switch {
+	case d.Preview:
 	case d.DryRun:
 		s.Noticef("dry run: nothing was changed")
-	case d.Set != "":
+	case d.Set != "" && slices.ContainsFunc(d.Stores, func(st ChangeStore) bool { return st.Receipt != nil && len(st.Receipt.Undo) > 0 }):
 		s.Noticef("to take it back: certtrust undo %s", d.Set)
 	}
 }

@@ -23,7 +23,8 @@ func NewErrorInfo(err error) *ErrorInfo {
 	if err == nil {
 		return nil
 	}
-	info := &ErrorInfo{Code: store.Code(err), Message: err.Error(), Hint: store.Hint(err)}
+	// Errors that were joined are lines.
+	info := &ErrorInfo{Code: store.Code(err), Message: strings.ReplaceAll(err.Error(), "\n", "; "), Hint: store.Hint(err)}
 	var e *store.Error
 	if errors.As(err, &e) {
 		info.Op, info.Store, info.Path = e.Op, e.Store, e.Path

@@ -21,6 +21,7 @@ import (
 	"sync"
 
 	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/certfile"
 )
 
@@ -94,17 +95,26 @@ func (u *Updater) update() (host.Output, error) {
 		out.Write(data)
 	}
 	conf, _ := os.ReadFile(u.path("/etc/ca-certificates.conf"))
+	var on []string
 	for line := range strings.Lines(string(conf)) {
-		line = strings.TrimSpace(line)
-		if name, off := strings.CutPrefix(line, "!"); off {
-			link := strings.TrimSuffix(filepath.Base(name), ".crt") + ".pem"
-			if os.Remove(filepath.Join(certs, link)) == nil {
-				changed = append(changed, "-/etc/ssl/certs/"+link)
-			}
-		} else if line != "" && line[0] != '#' {
-			if info, err := os.Stat(u.path("/usr/share/ca-certificates/" + line)); err == nil && info.Mode().IsRegular() {
-				add("/usr/share/ca-certificates/" + line)
-			}
+		line, whole := strings.CutSuffix(line, "\n")
+		if !whole || line == "" || line[0] == '#' {
+			continue
+		}
+		name, off := strings.CutPrefix(line, "!")
+		name = strings.Trim(name, " \t")
+		if !off {
+			on = append(on, name)
+			continue
+		}
+		link := strings.TrimSuffix(filepath.Base(name), ".crt") + ".pem" // blanks are not replaced here
+		if os.Remove(filepath.Join(certs, link)) == nil {
+			changed = append(changed, "-/etc/ssl/certs/"+link)
+		}
+	}
+	for _, name := range on {
+		if info, err := os.Stat(u.path("/usr/share/ca-certificates/" + name)); err == nil && info.Mode().IsRegular() {
+			add("/usr/share/ca-certificates/" + name)
 		}
 	}
 	if u.During != nil {
@@ -142,33 +152,27 @@ func (u *Updater) update() (host.Output, error) {
 	return host.Output{Stdout: []byte(text)}, nil
 }
 
-// rehash makes the hash links anew, for the files with one certificate.
+// rehash makes the hash links that are missing, for the files with one
+// certificate, and removes those that are not to be.
 func (u *Updater) rehash(certs string) {
 	entries, _ := os.ReadDir(certs)
+	want, next, seen := map[string]string{}, map[string]int{}, map[string]bool{}
 	for _, e := range entries {
-		p := filepath.Join(certs, e.Name())
-		target, err := os.Readlink(p)
-		if hashLink.MatchString(e.Name()) && err == nil {
-			os.Remove(p)
-		} else if err == nil {
-			if _, err := os.Stat(u.path(target)); err != nil {
-				os.Remove(p)
-			}
-		}
-	}
-	next := map[string]int{}
-	seen := map[string]bool{}
-	entries, _ = os.ReadDir(certs)
-	for _, e := range entries {
-		if e.IsDir() || e.Name() == "ca-certificates.crt" || strings.HasSuffix(e.Name(), ".new") {
-			continue
-		}
 		file := filepath.Join(certs, e.Name())
-		if target, err := os.Readlink(file); err == nil {
+		target, err := os.Readlink(file)
+		isLink := err == nil
+		if isLink && !filepath.IsAbs(target) {
+			target = filepath.Join("/etc/ssl/certs", target)
+		}
+		if isLink {
 			file = u.path(target)
 		}
 		data, err := os.ReadFile(file)
-		if err != nil {
+		switch {
+		case err != nil && isLink:
+			os.Remove(filepath.Join(certs, e.Name()))
+			continue
+		case err != nil, hashLink.MatchString(e.Name()), e.Name() == "ca-certificates.crt", strings.HasSuffix(e.Name(), ".new"):
 			continue
 		}
 		f := certfile.ReadPEM(data)
@@ -176,11 +180,29 @@ func (u *Updater) rehash(certs string) {
 			continue
 		}
 		seen[f.Items[0].Cert.SHA256.String()] = true
-		sum := sha1.Sum(f.Items[0].Cert.Subject.Raw)
-		hash := hex.EncodeToString(sum[:4])
-		os.Symlink(e.Name(), filepath.Join(certs, fmt.Sprintf("%s.%d", hash, next[hash])))
+		hash := SubjectHash(f.Items[0].Cert)
+		want[fmt.Sprintf("%s.%d", hash, next[hash])] = e.Name()
 		next[hash]++
 	}
+	for _, link := range sorted(want) {
+		p := filepath.Join(certs, link)
+		if target, err := os.Readlink(p); err == nil && target == want[link] {
+			continue
+		}
+		os.Symlink(want[link], p+"~")
+		os.Rename(p+"~", p)
+	}
+	for _, e := range entries {
+		if hashLink.MatchString(e.Name()) && want[e.Name()] == "" {
+			os.Remove(filepath.Join(certs, e.Name()))
+		}
+	}
+}
+
+// SubjectHash is what an [Updater] names hash links by.
+func SubjectHash(c *store.Cert) string {
+	sum := sha1.Sum(c.Subject.Raw)
+	return hex.EncodeToString(sum[:4])
 }
 
 // java does what the hook makes of the lines that it is told.
@@ -196,10 +218,12 @@ func (u *Updater) java(lines []string) error {
 		return nil
 	}
 	have := map[string][]byte{}
-	if ks, err := certfile.Keystore(data); err == nil {
-		for _, i := range ks.Items {
-			have[i.Alias] = i.Cert.Raw
-		}
+	ks, err := certfile.Keystore(data)
+	if err != nil {
+		return err
+	}
+	for _, i := range ks.Items {
+		have[i.Alias] = i.Cert.Raw
 	}
 	for _, line := range lines {
 		if line == "" {
@@ -257,6 +281,7 @@ func Debian(root string, vendor map[string][]byte, java bool) (*host.Host, *Upda
 	conf.WriteString("# a comment\n")
 	files := map[string]string{
 		"/etc/os-release":                  "ID=debian\nVERSION_ID=\"12\"\n",
+		"/usr/bin/dpkg":                    "#!/bin/sh\n",
 		"/usr/sbin/update-ca-certificates": "#!/bin/sh\nLOCALCERTSDIR=/usr/local/share/ca-certificates\n",
 		"/var/lib/dpkg/status":             "Package: ca-certificates\nStatus: install ok installed\nVersion: 20230311\n\nPackage: zsh\nVersion: 5\n\n",
 	}

@@ -1,0 +1,157 @@
+// Benchmark runs certtrust and the tools that people use instead in turns, and
+// prints what each took and the ratio. scripts/bench runs it, in an overlay of
+// the machine.
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// work is something that several programs can do.
+type work struct {
+	name   string
+	before string // a shell command that is run, and not measured, before each
+	runs   []run  // certtrust first
+}
+
+type run struct{ name, command string }
+
+func main() {
+	if err := measure(os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, "benchmark:", err)
+		os.Exit(1)
+	}
+}
+
+func measure(certtrust string) error {
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := authorities(dir, 101); err != nil {
+		return err
+	}
+	const anchors = "/usr/local/share/ca-certificates"
+	one, hundred := filepath.Join(dir, "0.crt"), filepath.Join(dir, "all.pem")
+	clean := "rm -f " + anchors + "/bench-*.crt " + anchors + "/certtrust-*.crt; update-ca-certificates --fresh"
+	works := []work{
+		{"list every root in full", "", []run{
+			{"certtrust", certtrust + " list --system --json"},
+			{"openssl storeutl", "openssl storeutl -noout -text -certs /etc/ssl/certs/ca-certificates.crt"},
+			{"openssl x509, one by one", "for f in /etc/ssl/certs/*.pem; do openssl x509 -noout -subject -enddate -fingerprint -sha256 -in $f; done"},
+		}},
+		{"trust one", clean, []run{
+			{"certtrust", certtrust + " trust " + one},
+			{"cp, update-ca-certificates", "cp " + one + " " + anchors + "/bench-0.crt && update-ca-certificates"},
+		}},
+		{"trust one that is trusted", certtrust + " trust " + one, []run{
+			{"certtrust", certtrust + " trust " + one},
+			{"cp, update-ca-certificates", "cp " + one + " " + anchors + "/bench-0.crt && update-ca-certificates"},
+		}},
+		{"trust a hundred", clean, []run{
+			{"certtrust", certtrust + " import " + hundred},
+			{"cp, update-ca-certificates", "for n in $(seq 1 100); do cp " + dir + "/$n.crt " + anchors + "/bench-$n.crt; done && update-ca-certificates"},
+		}},
+	}
+	rounds, err := strconv.Atoi(os.Getenv("ROUNDS"))
+	if err != nil || rounds < 1 {
+		rounds = 7
+	}
+	for _, w := range works {
+		if err := w.measure(rounds); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// took is what a run took.
+type took struct{ wall, cpu time.Duration }
+
+func (w work) measure(rounds int) error {
+	all := make([][]took, len(w.runs))
+	for range rounds {
+		for i, r := range w.runs {
+			if w.before != "" {
+				if out, err := exec.Command("sh", "-c", w.before).CombinedOutput(); err != nil {
+					return fmt.Errorf("%s: %w\n%s", w.before, err, out)
+				}
+			}
+			cmd := exec.Command("sh", "-c", r.command)
+			began := time.Now()
+			if err := cmd.Run(); err != nil {
+				return fmt.Errorf("%s: %w", r.command, err)
+			}
+			state := cmd.ProcessState
+			all[i] = append(all[i], took{time.Since(began), state.UserTime() + state.SystemTime()})
+		}
+	}
+	fmt.Printf("%s\n", w.name)
+	first := median(all[0])
+	for i, r := range w.runs {
+		m := median(all[i])
+		fmt.Printf("  %-28s wall %8s  cpu %8s", r.name, m.wall.Round(100*time.Microsecond), m.cpu.Round(100*time.Microsecond))
+		if i > 0 {
+			fmt.Printf("  certtrust takes %.2f of the wall, %.2f of the cpu time", ratio(first.wall, m.wall), ratio(first.cpu, m.cpu))
+		}
+		fmt.Println()
+	}
+	return nil
+}
+
+func ratio(a, b time.Duration) float64 { return float64(a) / float64(max(b, 1)) }
+
+func median(list []took) took {
+	middle := func(of func(took) time.Duration) time.Duration {
+		var values []time.Duration
+		for _, t := range list {
+			values = append(values, of(t))
+		}
+		slices.Sort(values)
+		return values[len(values)/2]
+	}
+	return took{middle(func(t took) time.Duration { return t.wall }), middle(func(t took) time.Duration { return t.cpu })}
+}
+
+// authorities writes n certificate authorities to files, and all but the first
+// to one.
+func authorities(dir string, n int) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	var all []byte
+	for i := range n {
+		template := &x509.Certificate{
+			SerialNumber: big.NewInt(int64(i + 1)), Subject: pkix.Name{CommonName: fmt.Sprintf("Benchmark CA %d", i)},
+			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0),
+			IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		}
+		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+		if err != nil {
+			return err
+		}
+		text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+		if i > 0 {
+			all = append(all, text...)
+		}
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%d.crt", i)), text, 0o644); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(filepath.Join(dir, "all.pem"), all, 0o644)
+}
