@@ -74,7 +74,7 @@ func ParsePurpose(s string) (Purpose, error) {
 		}
 	}
 	if !valid {
-		return "", fmt.Errorf("unknown purpose %s: not one of %v and not an OID", quote(s), NamedPurposes())
+		return "", fmt.Errorf("unknown purpose %s: not one of %s and not an OID", quote(s), strings.Trim(fmt.Sprint(NamedPurposes()), "[]"))
 	}
 	return Purpose(s), nil
 }

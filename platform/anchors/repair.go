@@ -151,11 +151,11 @@ func (p *planner) mendOne(x store.Problem, step *store.Step) bool {
 }
 
 func (p *planner) mendAnchor(x store.Problem, fp store.Fingerprint, step *store.Step) bool {
-	p.edits.rebuild = true
 	if x.Code == "no-anchor" || x.Code == "still-in-bundle" {
 		if !p.st.inBundle[fp] {
 			return false
 		}
+		p.edits.rebuild = true
 		p.edits.lack = append(p.edits.lack, fp)
 		p.dropJava(fp)
 		if cert := p.find(fp); x.Code == "no-anchor" && cert != nil {
@@ -166,6 +166,7 @@ func (p *planner) mendAnchor(x store.Problem, fp store.Fingerprint, step *store.
 	}
 	for _, a := range p.st.anchors {
 		if a.path == x.Path && holds(a.file, fp) {
+			p.edits.rebuild = true
 			if len(a.file.Items) == 1 {
 				name := linkName(a.path, p.s.family.suffix)
 				p.renew(name)

@@ -204,7 +204,8 @@ func (ch *change) rights(parts []*platform.Part, o *platform.Options) error {
 		if elevate = c.Bool("yes"); !elevate {
 			plan := ch.doc(parts, "", nil)
 			plan.DryRun, plan.Preview = true, true
-			if err := plan.Text(a.Streams); err != nil {
+			// It belongs to the question: results are yet to come.
+			if err := plan.Text(a.Streams.Aside()); err != nil {
 				return err
 			}
 			var err error

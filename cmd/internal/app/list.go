@@ -86,12 +86,29 @@ func (a *App) listing(c *cli.Context, view render.ListView, keep func(store.Entr
 		roots = []string{root}
 	}
 	name, _ := os.Hostname()
+	if len(roots) > 0 {
+		name = a.nameIn(c)
+	}
 	if err := render.List(view, render.NewListHeader(name, roots, stores), records); err != nil {
 		return err
 	}
 	// A table says what it lacks to people, JSON only to programs.
 	resultOf(c).written, resultOf(c).told = true, !resultOf(c).json
 	return several(failures)
+}
+
+// nameIn returns the name that the system in an offline root has, "" if it has
+// none.
+func (a *App) nameIn(c *cli.Context) string {
+	h, err := a.machine(c)
+	if err != nil {
+		return ""
+	}
+	name, err := h.ReadFile("/etc/hostname", 1<<10)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(name))
 }
 
 // filterFlags choose entries of a listing.

@@ -50,6 +50,9 @@ import (
 //	                          eight digits
 //	exit CODE certtrust …     runs certtrust, which must end with that code; its
 //	                          output is checked too: see checkRun
+//	interrupt INT|KILL CODE certtrust …
+//	                          the same, and sends it that signal while the update
+//	                          tool is at work; the code of what is killed is -1
 //	json PATH                 what is at that place of the JSON on stdout is
 //	     [== | != | ~ | =]    there, or equals, does not equal or matches a text,
 //	                          or becomes the value of a variable
@@ -60,9 +63,6 @@ import (
 //	write FILE TEXT…          writes lines, in which Go's escapes count
 //	mkfifo FILE               makes a named pipe
 //	unhash DIR                removes the hash links in a directory
-//	interrupt INT|KILL CODE certtrust …
-//	                          the same, and sends it that signal while the update
-//	                          tool is at work; the code of what is killed is -1
 //	noise FILE N              writes N megabytes of what looks like PEM
 //	sparse FILE N             makes a file of N megabytes without content
 //	mkp12 FILE NAME           writes a keystore that needs a password
@@ -91,14 +91,14 @@ func TestScripts(t *testing.T) {
 	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 scriptDir,
-		RequireExplicitExec: true, ContinueOnError: os.Getenv("CONTINUE") != "",
-		RequireUniqueNames: true,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("ROOT", filepath.Join(e.WorkDir, "root"))
 			e.Setenv("GORACE", "atexit_sleep_ms=0")
 			e.Values[certsKey{}] = map[string]*storetest.CA{}
 			e.Values[treesKey{}] = map[string]string{}
-			e.Values[testing.TB(nil)] = e.T()
+			e.Values[tbKey{}] = e.T()
 			return os.Mkdir(filepath.Join(e.WorkDir, "stores"), 0o755)
 		},
 		Condition: func(cond string) (bool, error) {
@@ -223,13 +223,14 @@ func fakeStore(name string) *storetest.Memory {
 type (
 	certsKey struct{} // the certificates that a script has made, by name
 	treesKey struct{} // the states that it has remembered
+	tbKey    struct{} // its test
 )
 
 func certsOf(ts *testscript.TestScript) map[string]*storetest.CA {
 	return ts.Value(certsKey{}).(map[string]*storetest.CA)
 }
 
-func tb(ts *testscript.TestScript) testing.TB { return ts.Value(testing.TB(nil)).(testing.TB) }
+func tb(ts *testscript.TestScript) testing.TB { return ts.Value(tbKey{}).(testing.TB) }
 
 // remember makes a certificate known to the script by a name.
 func remember(ts *testscript.TestScript, name string, ca *storetest.CA) {
@@ -268,7 +269,7 @@ type made struct {
 	append         bool // to the file
 	before, after  []byte
 	label, newline string
-	der, break_    bool
+	der, spoil     bool
 	aux            []byte
 }
 
@@ -310,7 +311,7 @@ var mkcaOptions = map[string]func(m *made, value string){
 	"label":         func(m *made, value string) { m.label = value },
 	"crlf":          func(m *made, _ string) { m.newline = "\r\n" },
 	"der":           func(m *made, _ string) { m.der = true },
-	"bad-signature": func(m *made, _ string) { m.break_ = true },
+	"bad-signature": func(m *made, _ string) { m.spoil = true },
 	// OpenSSL's TRUSTED CERTIFICATE (openssl-x509, Trust Settings), trusted for
 	// e-mail alone.
 	"trusted-for-email": func(m *made, _ string) {
@@ -362,7 +363,7 @@ func scriptMkca(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	remember(ts, args[0], m.final())
 	der := m.ca.DER()
-	if m.break_ {
+	if m.spoil {
 		der[len(der)-1] ^= 1
 		ts.Setenv(args[0], store.FingerprintOf(der).String())
 		ts.Setenv(args[0]+"16", store.FingerprintOf(der).Short())
@@ -445,7 +446,11 @@ func checkRun(args []string, code int, stdout, stderr string) (faults []string) 
 	if code < 0 || strings.Contains(stderr, "goroutine ") {
 		fault("it crashed")
 	}
-	for line := range strings.Lines(stderr) {
+	messages := stderr
+	if _, after, asked := strings.Cut(stderr, "[Y/n] "); asked {
+		messages = after // before a question stands what it is about
+	}
+	for line := range strings.Lines(messages) {
 		text := strings.TrimSuffix(line, "\n")
 		if strings.HasSuffix(text, ".") || strings.TrimSpace(text) == "" {
 			fault("the message %q ends with a full stop, or is empty", text)
@@ -489,7 +494,7 @@ func has(args []string, format string) bool {
 		slices.Contains(args, format) && slices.Contains(args, "--format")
 }
 
-// schemaFiles are the schemas of documents whose name is not that of a file.
+// schemaFile names the schema of a document, or of a line of JSON lines.
 func schemaFile(id string, line bool) string {
 	name := strings.TrimSuffix(strings.TrimPrefix(id, "certtrust."), "/v1")
 	switch {

@@ -90,6 +90,15 @@ func Test(in string) (s *Streams, out, err *bytes.Buffer) {
 	}, out, err
 }
 
+// Aside returns streams on which results go to Err too: for what a person has
+// to see before there is a result.
+func (s *Streams) Aside() *Streams {
+	return &Streams{
+		In: s.In, Out: s.Err, Err: s.Err, InTTY: s.InTTY, OutTTY: s.ErrTTY, ErrTTY: s.ErrTTY,
+		Width: s.errWidth, Color: s.Color && s.ErrTTY, Env: s.Env, Stop: s.Stop, errWidth: s.errWidth,
+	}
+}
+
 // columns returns the width of f's terminal, 0 if it is not known.
 func columns(f *os.File) int {
 	width, _, err := term.GetSize(int(f.Fd()))

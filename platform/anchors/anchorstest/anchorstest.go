@@ -167,7 +167,11 @@ func (u *Updater) rehash(certs string) {
 		if isLink {
 			file = u.path(target)
 		}
-		data, err := os.ReadFile(file)
+		info, err := os.Stat(file)
+		var data []byte
+		if err == nil && info.Mode().IsRegular() {
+			data, err = os.ReadFile(file)
+		}
 		switch {
 		case err != nil && isLink:
 			os.Remove(filepath.Join(certs, e.Name()))
