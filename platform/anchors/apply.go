@@ -513,7 +513,7 @@ func (s *Store) restore(snap snapshot) error {
 		was := snap.files[file]
 		now, err := s.save(file)
 		switch {
-		case err == nil && now.has == was.has && now.link == was.link && bytes.Equal(now.data, was.data):
+		case err == nil && now.has == was.has && now.link == was.link && now.mode == was.mode && bytes.Equal(now.data, was.data):
 		case !was.has:
 			keep(s.host.Remove(file))
 		case was.link != "":
@@ -523,7 +523,7 @@ func (s *Store) restore(snap snapshot) error {
 				keep(s.host.Remove(file))
 			}
 			o := s.options(file)
-			o.Mode = was.mode
+			o.Mode, o.ForceMode = was.mode, true
 			keep(s.host.WriteFile(file, was.data, o))
 		}
 	}

@@ -157,6 +157,11 @@ func (p *planner) mendAnchor(x store.Problem, fp store.Fingerprint, step *store.
 		}
 		p.edits.rebuild = true
 		p.edits.lack = append(p.edits.lack, fp)
+		for _, a := range p.st.anchors {
+			if !a.enabled && holds(a.file, fp) {
+				p.dropLink(a.path)
+			}
+		}
 		p.dropJava(fp)
 		if cert := p.find(fp); x.Code == "no-anchor" && cert != nil {
 			trusted := store.TrustFor(store.Trusted, store.PurposeAny)

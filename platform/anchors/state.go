@@ -114,6 +114,7 @@ func (s *Store) readVendor(st *state) error {
 	}
 	st.conf = conf
 	names, enabled := readConf(conf)
+	st.anchors = make([]anchor, 0, len(names))
 	for _, name := range names {
 		st.anchors = append(st.anchors, s.readAnchor(anchor{
 			path: path.Join(s.family.vendorDir, name), vendor: true, line: name, listed: true, enabled: enabled[name],
@@ -256,7 +257,7 @@ func (s *Store) readBundle(st *state) error {
 // split reads a bundle. As far as it is the anchors one after the other, as the
 // tool makes it, they are not read a second time.
 func (st *state) split(data []byte) *certfile.File {
-	f := &certfile.File{}
+	f := &certfile.File{Items: make([]certfile.Item, 0, len(st.anchors))}
 	rest := data
 	for _, a := range st.anchors {
 		after, same := bytes.CutPrefix(rest, a.raw)
@@ -319,6 +320,8 @@ func (s *Store) readHashDir(st *state) error {
 			st.strays = append(st.strays, s.readStray(s.link(name), nil))
 		}
 	}
+	// An update that runs meanwhile takes its temporary files away.
+	st.strays = slices.DeleteFunc(st.strays, func(x stray) bool { return absent(x.err) })
 	// Links of the tool's lead to anchors in use; others bring something in.
 	own := map[string]bool{s.family.bundle: true}
 	for _, a := range st.anchors {

@@ -101,10 +101,11 @@ func (s *Store) Entries(ctx context.Context) iter.Seq2[store.Entry, error] {
 // fail puts an error into the module's form. The path is told once, where the
 // error of the host has it too.
 func (s *Store) fail(op, path string, err error) error {
+	e := &store.Error{Op: op, Store: s.info.ID, Path: path, Err: err}
 	if inner, ok := err.(*store.Error); ok && inner.Path == path {
-		err = inner.Err
+		e.Err, e.Hint = inner.Err, inner.Hint
 	}
-	return &store.Error{Op: op, Store: s.info.ID, Path: path, Err: err}
+	return e
 }
 
 // linkName returns the name that the tool gives an anchor's link in the hash
