@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"crypto"
+	//lint:ignore SA1019 old certificates have such keys
 	"crypto/dsa"
 	"crypto/ecdsa"
 	"crypto/ed25519"

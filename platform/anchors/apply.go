@@ -402,7 +402,11 @@ func (s *Store) check(ctx context.Context, p *planner) error {
 	if len(wrong) > 0 {
 		return store.Because(store.ErrFailed, "the update did not do it: %s", strings.Join(wrong, "; "))
 	}
-	return s.checkJava(st, p)
+	err = s.checkJava(st, p)
+	if err != nil && s.finishJava(ctx) {
+		err = s.checkJava(st, p)
+	}
+	return err
 }
 
 // checkJava reads back whether Java's key store has followed.
@@ -447,6 +451,19 @@ func (s *Store) checkJava(st *state, p *planner) error {
 	return &store.Error{Path: s.family.java.path,
 		Err:  store.Because(store.ErrFailed, "Java's key store did not follow: it %s", strings.Join(wrong, ", ")),
 		Hint: "look what " + s.family.java.hook + " says"}
+}
+
+// finishJava finishes what a crash has interrupted in the package that Java's
+// hook is of: as long as it is not done, the hook does nothing. It reports
+// whether there was anything to do.
+func (s *Store) finishJava(ctx context.Context) bool {
+	row := s.family.java
+	status := s.packageField(row.pkg, "Status")
+	if status == "" || strings.HasSuffix(status, " installed") {
+		return false
+	}
+	_, err := s.host.Run(ctx, host.Command{Args: row.finish, Timeout: toolTimeout})
+	return err == nil
 }
 
 // saved is a file or link as it was, absent if both are unset.

@@ -406,8 +406,10 @@ func TestTrustOfEntries(t *testing.T) {
 	b.do(distrust(b.vendor[1]))
 	b.write(vendorDir+"New.crt", newCA(t, "New").PEM())
 	b.write(adminDir+"late.crt", newCA(t, "Late").PEM())
-	reject := append(newCA(t, "Aux").DER(), 0x30, 0x0e, 0xa0, 0x0c, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01, 0x06, 0x00)
-	b.write(adminDir+"aux.crt", pem.EncodeToMemory(&pem.Block{Type: "TRUSTED CERTIFICATE", Bytes: reject[:len(reject)-2]}))
+	// X509_CERT_AUX: trusted for email, rejected for server-auth.
+	purpose := func(n byte) []byte { return []byte{0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, n} }
+	aux := concat(newCA(t, "Aux").DER(), []byte{0x30, 0x18, 0x30, 0x0a}, purpose(4), []byte{0xa0, 0x0a}, purpose(1))
+	b.write(adminDir+"aux.crt", pem.EncodeToMemory(&pem.Block{Type: "TRUSTED CERTIFICATE", Bytes: aux}))
 	for _, c := range []struct {
 		cert *store.Cert
 		want string
@@ -416,6 +418,7 @@ func TestTrustOfEntries(t *testing.T) {
 		{b.vendor[1], "distrusted: any"},
 		{newCA(t, "New").Cert(), ""},
 		{newCA(t, "Late").Cert(), ""},
+		{newCA(t, "Aux").Cert(), "trusted: email; distrusted: server-auth"},
 	} {
 		if e := b.entry(c.cert); e.Trust.String() != c.want {
 			t.Errorf("%s: %q, not %q", e.Label, e.Trust, c.want)
@@ -569,5 +572,42 @@ func TestFresh(t *testing.T) {
 	}
 	if _, err := os.Stat(b.path("/var/lib/certtrust")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("reading has made something: %v", err)
+	}
+}
+
+// Who has had enough can stop at any entry and at any problem.
+func TestEarlyBreak(t *testing.T) {
+	b := newJavaBox(t)
+	b.write(adminDir+"corp.pem", newCA(t, "Ignored").PEM())
+	b.write(adminDir+"text.crt", []byte("text"))
+	b.write(adminDir+".certtrust-0123", nil)
+	b.link("/nowhere", adminDir+"nowhere.crt")
+	b.link("/nowhere", certsDir+"nowhere.pem")
+	b.write(certsDir+"stray.pem", newCA(t, "Stray").PEM())
+	b.write(certsDir+"copy.pem", newCA(t, "Vendor Alpha").PEM())
+	b.write(certsDir+"large.pem", nil)
+	b.must(os.Truncate(b.path(certsDir+"large.pem"), maxFile+1))
+	b.write(bundle, concat(b.read(bundle), newCA(t, "No anchor").PEM(), "-----BEGIN CERTIFICATE-----\n"))
+	b.write(cacerts, anchorstest.JKS(nil))
+	s := b.open()
+	for name, count := range map[string]func(enough int) int{
+		"entries": func(enough int) (n int) {
+			s.Entries(t.Context())(func(store.Entry, error) bool { n++; return n != enough })
+			return n
+		},
+		"problems": func(enough int) (n int) {
+			s.Problems(t.Context())(func(store.Problem, error) bool { n++; return n != enough })
+			return n
+		},
+	} {
+		all := count(0)
+		if all < 10 {
+			t.Errorf("there are only %d %s", all, name)
+		}
+		for enough := 1; enough <= all; enough++ {
+			if got := count(enough); got != enough {
+				t.Errorf("when %d %s were enough, there were %d", enough, name, got)
+			}
+		}
 	}
 }

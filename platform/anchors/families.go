@@ -37,6 +37,8 @@ type keystore struct {
 	conf    string   // says whether it is to be generated
 	off     string   // the line of conf, without blanks and quotes, that says it is not
 	pending string   // what the hook has still to do
+	pkg     string   // the package that the hook is of
+	finish  []string // finishes what of that package a crash has interrupted
 	locks   []string // held by a package manager, which keeps the hook from its work
 }
 
@@ -69,6 +71,8 @@ var families = []family{
 			conf:    "/etc/default/cacerts",
 			off:     "cacerts_updates=no",
 			pending: "/var/lib/ca-certificates-java/pending",
+			pkg:     "ca-certificates-java",
+			finish:  []string{"/usr/bin/dpkg", "--configure", "ca-certificates-java"},
 			locks:   []string{"/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock"},
 		},
 

@@ -192,12 +192,13 @@ func TestJavaCannotRead(t *testing.T) {
 		"a curve":       {storetest.ECDSA(elliptic.P224())},
 		"a malformed":   {storetest.Serial(big.NewInt(-5))},
 		"what it takes": {storetest.ECDSA(elliptic.P384())},
+		"takes RSA":     {storetest.RSA(1024)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newJavaBox(t)
 			hook := b.updater.Hook
 			c := newCA(t, "New", opts...).Cert()
-			takes := name == "what it takes"
+			takes := strings.Contains(name, "takes")
 			if !takes {
 				b.updater.Hook = func([]string) error { return nil } // which drops it
 			}

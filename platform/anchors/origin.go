@@ -107,7 +107,7 @@ func (o *origins) load(list string) {
 			if pkg == "" {
 				pkg = strings.TrimSuffix(list, ".list")
 				pkg, _, _ = strings.Cut(pkg, ":")
-				if v := o.version(pkg); v != "" {
+				if v := o.s.packageField(pkg, "Version"); v != "" {
 					pkg += " " + v
 				}
 			}
@@ -120,8 +120,10 @@ func (o *origins) load(list string) {
 	}
 }
 
-func (o *origins) version(pkg string) string {
-	data, err := o.s.host.ReadFile(dpkgStatus, maxFile)
+// packageField returns a field of an installed package, "" if there is none
+// (dpkg(1), /var/lib/dpkg/status).
+func (s *Store) packageField(pkg, field string) string {
+	data, err := s.host.ReadFile(dpkgStatus, maxFile)
 	if err != nil {
 		return ""
 	}
@@ -131,10 +133,10 @@ func (o *origins) version(pkg string) string {
 		return ""
 	}
 	block, _, _ = bytes.Cut(block, []byte("\n\n"))
-	_, version, ok := bytes.Cut(block, []byte("\nVersion: "))
+	_, value, ok := bytes.Cut(append([]byte("\n"), block...), []byte("\n"+field+": "))
 	if !ok {
 		return ""
 	}
-	version, _, _ = bytes.Cut(version, []byte("\n"))
-	return string(version)
+	value, _, _ = bytes.Cut(value, []byte("\n"))
+	return string(value)
 }

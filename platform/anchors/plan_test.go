@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/certtrust/certtrust/platform/anchors/anchorstest"
 	"github.com/certtrust/certtrust/store"
 )
 
@@ -285,5 +286,88 @@ func TestForgottenLink(t *testing.T) {
 	}
 	b.do(distrust(b.vendor[1]))
 	b.trusted(b.vendor[1], false)
+	b.clean()
+}
+
+// What lies there and was not built in yet is built in, and not put in twice.
+func TestNotYetUpdated(t *testing.T) {
+	b := newBox(t, false)
+	ca := newCA(t, "Late")
+	b.edit(confFile, "mozilla/Gamma", "!mozilla/Gamma")
+	b.update()
+	b.write(adminDir+"late.crt", ca.PEM())
+	b.edit(confFile, "!mozilla/Gamma", "mozilla/Gamma")
+	b.clean("anchor-not-in-bundle "+adminDir+"late.crt", "anchor-not-in-bundle "+vendorDir+"Gamma.crt")
+	r := b.do(trust(ca.Cert()), trust(b.vendor[2]), trust(ca.Cert())) // twice the same is once
+	if len(r.Done) != 3 {
+		t.Errorf("done was %+v", r.Done)
+	}
+	b.trusted(ca.Cert(), true)
+	b.trusted(b.vendor[2], true)
+	b.clean()
+	b.do(r.Undo...)
+	b.trusted(ca.Cert(), false)
+	b.trusted(b.vendor[2], false)
+	if b.read(confFile) == strings.ReplaceAll(b.read(confFile), "!", "") {
+		t.Error("the vendor's is not disabled")
+	}
+}
+
+// A leftover of the bundle can be removed, and comes back as an anchor.
+func TestLeftover(t *testing.T) {
+	b := newJavaBox(t)
+	ca := newCA(t, "Left")
+	b.write(adminDir+"left.crt", ca.PEM())
+	b.update()
+	b.remove(adminDir + "left.crt")
+	r := b.do(absentOf(ca.Cert()))
+	b.trusted(ca.Cert(), false)
+	if len(b.java(ca.Cert())) > 0 {
+		t.Error("Java still has it")
+	}
+	b.clean("dangling-link "+certsDir+"left.pem", "dangling-link "+certsDir+anchorstest.SubjectHash(ca.Cert())+".0")
+	b.do(r.Undo...)
+	b.trusted(ca.Cert(), true)
+	b.clean()
+}
+
+// A DER file is removed as it is, and comes back as what the tool understands.
+func TestDERAnchor(t *testing.T) {
+	b := newBox(t, false)
+	ca := newCA(t, "DER")
+	b.write(adminDir+"der.crt", ca.DER())
+	r := b.do(absentOf(ca.Cert()))
+	if _, err := os.Stat(b.path(adminDir + "der.crt")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file: %v", err)
+	}
+	b.do(r.Undo...)
+	if got := b.read(adminDir + "der.crt"); got != string(ca.PEM()) {
+		t.Errorf("the file is %q", got)
+	}
+	b.trusted(ca.Cert(), true)
+	b.clean()
+	b.write(adminDir+"two.crt", concat(newCA(t, "One").DER(), newCA(t, "Two").DER()))
+	b.refused(store.ErrUnsupported, absentOf(newCA(t, "One").Cert()))
+}
+
+// What lies in the hash directory by hand is removed from there, alone or from
+// among others, and by its place.
+func TestStrays(t *testing.T) {
+	b := newBox(t, false)
+	one, two := newCA(t, "One"), newCA(t, "Two")
+	b.write(certsDir+"both.pem", concat("# both\n", one.PEM(), two.PEM()))
+	b.write(certsDir+"one.pem", one.PEM())
+	b.link("one.pem", certsDir+anchorstest.SubjectHash(one.Cert())+".0")
+	here := absentOf(one.Cert())
+	here.Item = certsDir + "both.pem"
+	b.do(here)
+	if got := b.read(here.Item); got != "# both\n"+string(two.PEM()) {
+		t.Errorf("the file is %q", got)
+	}
+	if !b.lookup(one.Cert()) {
+		t.Error("the other file is not found any more")
+	}
+	b.do(absentOf(one.Cert()), absentOf(two.Cert()))
+	b.trusted(one.Cert(), false)
 	b.clean()
 }

@@ -153,8 +153,8 @@ func (s *Store) readAdmin(st *state) error {
 }
 
 const (
-	maxLinks = 32    // how many links may lead to one another
-	maxDirs  = 10000 // how many directories an anchor directory may have, each way to one counted
+	maxLinks = 32  // how many links may lead to one another
+	maxDirs  = 250 // how many directories are looked for anchors in, each way to one counted
 )
 
 // found is a file, or a directory with the error for which it was not read.
@@ -165,14 +165,18 @@ type found struct {
 
 // walk returns the files under dir, sorted by path, links followed as find -L
 // does: those that lead to a directory that they lie in are left out. A
-// directory that is called like an anchor is returned, too.
+// directory that is called like an anchor is returned, too, and the first of
+// those that are too many.
 func (s *Store) walk(dir string) ([]found, error) {
 	var files []found
 	visited := 0
 	var visit func(dir string, above []string) error
 	visit = func(dir string, above []string) error {
 		if visited++; visited > maxDirs {
-			return store.Because(store.ErrCorrupt, "more than %d directories", maxDirs)
+			if visited == maxDirs+1 {
+				return store.Because(store.ErrCorrupt, "more than %d directories, or links to them, are not looked into", maxDirs)
+			}
+			return nil
 		}
 		entries, err := s.host.ReadDir(dir)
 		if err != nil {

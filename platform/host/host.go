@@ -224,7 +224,7 @@ func behind(via, uid, name, gid string, db lookup) (User, bool) {
 		return User{}, false
 	}
 	var found *user.User
-	err := errors.New("no number given")
+	var err error
 	if uid != "" {
 		found, err = db.id(uid)
 	} else {

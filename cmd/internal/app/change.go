@@ -138,7 +138,7 @@ func (ch *change) errors(parts []*platform.Part) []error {
 			continue
 		}
 		err := p.Err
-		if p.Result == platform.LeftOut {
+		if p.Result == platform.LeftOut && achieved(parts) {
 			err = store.Because(store.ErrPartial, "%w", err)
 		}
 		errs = append(errs, err)
