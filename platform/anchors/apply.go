@@ -541,7 +541,12 @@ func (s *Store) restore(snap snapshot) error {
 			}
 			o := s.options(file)
 			o.Mode, o.ForceMode = was.mode, true
-			keep(s.host.WriteFile(file, was.data, o))
+			err := s.host.WriteFile(file, was.data, o)
+			if err != nil && file == s.family.java.path && s.host.Remove(file) == nil {
+				// On a full disk the broken one is in the way of the good one.
+				err = s.host.WriteFile(file, was.data, o)
+			}
+			keep(err)
 		}
 	}
 	keep(s.host.Remove(s.newBundle()))

@@ -105,10 +105,14 @@ func TestReaders(t *testing.T) {
 	b := newJavaBox(t)
 	there, other := newCA(t, "There").Cert(), newCA(t, "Other").Cert()
 	b.do(trust(there), trust(other))
-	for name, want := range map[string]store.Change{
-		"trust": trust(newCA(t, "New").Cert()), "remove": absentOf(there),
-		"distrust": distrust(b.vendor[1]), "trust again": trust(there),
+	for _, step := range []struct {
+		name string
+		want store.Change
+	}{
+		{"trust", trust(newCA(t, "New").Cert())}, {"remove", absentOf(there)},
+		{"distrust", distrust(b.vendor[1])}, {"trust again", trust(there)},
 	} {
+		name, want := step.name, step.want
 		during := 0
 		look := func() {
 			for _, c := range []*store.Cert{b.vendor[0], b.vendor[2], other} {
