@@ -125,6 +125,24 @@ func TestPartial(t *testing.T) {
 	b.clean()
 }
 
+// On a full disk what the hook has half written makes room for what was there.
+func TestNoRoomForJava(t *testing.T) {
+	b := newJavaBox(t)
+	unchanged := b.unchanged()
+	b.updater.Hook = func([]string) error {
+		b.write(cacerts, []byte("half"))
+		return errors.New("no space left on device")
+	}
+	b.host.Fault = func(op, path string) error {
+		if _, err := os.Stat(b.path(cacerts)); op == "write" && path == cacerts && err == nil {
+			return errors.New("no space left on device")
+		}
+		return nil
+	}
+	b.try(b.open(), store.ErrFailed, trust(newCA(t, "New").Cert()))
+	unchanged()
+}
+
 // A package manager at work keeps Java's key store from following.
 func TestPackageManagerAtWork(t *testing.T) {
 	if runtime.GOOS != "linux" {

@@ -233,7 +233,7 @@ func (st ChangeStore) writeSteps(w *textWriter) {
 			w.line(detail, "trust   ", stateText(step.Before), " -> ", stateText(step.After))
 		}
 		for _, file := range step.Files {
-			w.line(detail, "write   ", term.Safe(file))
+			w.line(detail, "change  ", term.Safe(file))
 		}
 		for _, command := range step.Commands {
 			w.line(detail, "run     ", commandText(command))
