@@ -368,7 +368,9 @@ func (s *Store) check(ctx context.Context, p *planner) error {
 		expected := st.expected()
 		missing, extra := 0, 0
 		for fp := range expected {
-			if !st.inBundle[fp] {
+			// What was not built in before for what it is, such as UTF-16,
+			// does not keep others out.
+			if !st.inBundle[fp] && (p.st.inBundle[fp] || slices.Contains(p.edits.have, fp)) {
 				missing++
 			}
 		}

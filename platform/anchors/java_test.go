@@ -274,3 +274,50 @@ func TestHooks(t *testing.T) {
 		t.Errorf("ran %q, not %q", ran, want)
 	}
 }
+
+// A package manager that was killed in the middle leaves a hook that does
+// nothing: that is finished first.
+func TestJavaInterrupted(t *testing.T) {
+	for _, c := range []struct {
+		status string
+		works  bool
+		ran    int
+	}{
+		{"install ok half-configured", true, 1},
+		{"install ok half-configured", false, 1},
+		{"install ok installed", true, 0},
+		{"", true, 0},
+	} {
+		b := newJavaBox(t)
+		if c.status != "" {
+			b.edit("/var/lib/dpkg/status", "Package: zsh", "Package: ca-certificates-java\nStatus: "+c.status+"\nVersion: 1\n\nPackage: zsh")
+		}
+		unchanged := b.unchanged()
+		var put []string // off until later
+		b.updater.Hook = func(lines []string) error { put = append(put, lines...); return nil }
+		tool := b.host.Runner
+		ran := 0
+		b.host.Runner = func(ctx context.Context, cmd host.Command) (host.Output, error) {
+			if cmd.Args[0] != "/usr/bin/dpkg" {
+				return tool(ctx, cmd)
+			}
+			ran++
+			if !c.works {
+				return host.Output{}, &host.ExecError{Args: cmd.Args, ExitCode: 1}
+			}
+			b.updater.Hook = nil
+			return tool(ctx, host.Command{Args: []string{javaHook}, Stdin: strings.NewReader(strings.Join(put, "\n") + "\n")})
+		}
+		ca := newCA(t, "New").Cert()
+		s := b.open()
+		_, err := s.Apply(t.Context(), b.plan(s, trust(ca)))
+		if done := c.ran > 0 && c.works; done != (err == nil) || done != (len(b.java(ca)) == 1) {
+			t.Errorf("%q, works %t: error %v, Java has it as %q", c.status, c.works, err, b.java(ca))
+		} else if !done {
+			unchanged()
+		}
+		if (ran > 0) != (c.ran > 0) {
+			t.Errorf("%q: the package manager was run %d times", c.status, ran)
+		}
+	}
+}

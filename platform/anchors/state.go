@@ -275,8 +275,12 @@ func (st *state) split(data []byte) *certfile.File {
 		}
 		f.Items, rest = append(f.Items, a.file.Items...), after
 	}
-	lines := bytes.Count(data[:len(data)-len(rest)], []byte("\n"))
-	tail := certfile.ReadPEM(rest)
+	head := len(data) - len(rest)
+	if head > 0 {
+		head-- // with a line break before it: a byte order mark only counts at the start of a file
+	}
+	lines := bytes.Count(data[:head], []byte("\n"))
+	tail := certfile.ReadPEM(data[head:])
 	for _, n := range tail.Notices {
 		n.Line += lines
 		f.Notices = append(f.Notices, n)
