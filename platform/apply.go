@@ -95,7 +95,7 @@ type Options struct {
 	Reviewed bool
 	// Elevate applies a plan with the rights it needs, and records it in the
 	// journal; nil if that is not to be done.
-	Elevate func(ctx context.Context, p store.Plan) (store.Receipt, error)
+	Elevate func(ctx context.Context, p store.Plan, r journal.Record) (store.Receipt, error)
 }
 
 // staleTries is how often a plan is made anew for a store that others change
@@ -229,7 +229,9 @@ func (p *Part) apply(ctx context.Context, o Options) {
 // journal.
 func (p *Part) once(ctx context.Context, o Options) (store.Receipt, error) {
 	if w := p.Store.Info().Access.Write; w != nil && w.Kind == store.NeedsElevation && o.Elevate != nil {
-		return o.Elevate(ctx, p.Plan)
+		r := o.Record
+		r.Set = o.Set
+		return o.Elevate(ctx, p.Plan, r)
 	}
 	return Apply(ctx, p.Store.(store.Editor), p.Plan, o)
 }

@@ -219,7 +219,7 @@ func TestApplyAll(t *testing.T) {
 func TestElevate(t *testing.T) {
 	b := newBench(t, "a needs-elevation", "b", "c needs-elevation", "d")
 	o := b.options()
-	o.Elevate = func(_ context.Context, p store.Plan) (store.Receipt, error) {
+	o.Elevate = func(_ context.Context, p store.Plan, _ journal.Record) (store.Receipt, error) {
 		b.log = append(b.log, "elevate "+string(p.Store))
 		return store.Receipt{Store: p.Store, Done: p.Steps, Undo: p.Undo}, nil
 	}
@@ -235,7 +235,7 @@ func TestElevate(t *testing.T) {
 func TestElevateRefused(t *testing.T) {
 	b := newBench(t, "a needs-elevation", "b")
 	o := b.options()
-	o.Elevate = func(context.Context, store.Plan) (store.Receipt, error) {
+	o.Elevate = func(context.Context, store.Plan, journal.Record) (store.Receipt, error) {
 		return store.Receipt{}, store.Because(store.ErrPermission, "wrong password")
 	}
 	if err := b.run(o); !errors.Is(err, store.ErrPermission) {

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -178,11 +179,15 @@ func (h *Host) ReadFile(path string, max int64) ([]byte, error) {
 			return fmt.Errorf("%w: %d bytes, at most %d are read", ErrTooLarge, info.Size(), max)
 		}
 		// It may grow, and files of /proc say that they are empty.
-		data, err = io.ReadAll(io.LimitReader(f, max+1))
-		if err == nil && int64(len(data)) > max {
-			err = fmt.Errorf("%w: more than %d bytes", ErrTooLarge, max)
+		content := bytes.NewBuffer(make([]byte, 0, info.Size()+bytes.MinRead))
+		if _, err := content.ReadFrom(io.LimitReader(f, max+1)); err != nil {
+			return err
 		}
-		return err
+		if int64(content.Len()) > max {
+			return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, max)
+		}
+		data = content.Bytes()
+		return nil
 	})
 	if err != nil {
 		return nil, err

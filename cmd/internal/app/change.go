@@ -216,7 +216,7 @@ func (ch *change) rights(parts []*platform.Part, o *platform.Options) error {
 		}
 	}
 	if elevate {
-		o.Elevate = a.elevate(o)
+		o.Elevate = a.elevated
 		return nil
 	}
 	err := &store.Error{Op: ch.command, Store: missing[0].Plan.Store,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -46,37 +47,39 @@ type partReply struct {
 	Hint    string        `json:"hint,omitempty"`
 }
 
-// elevate returns how a plan is applied with administrator rights.
-func (a *App) elevate(o *platform.Options) func(context.Context, store.Plan) (store.Receipt, error) {
-	return func(ctx context.Context, plan store.Plan) (store.Receipt, error) {
-		fail := func(err error) (store.Receipt, error) {
-			return store.Receipt{}, &store.Error{Op: "apply", Store: plan.Store, Err: err, Hint: store.Hint(err)}
-		}
-		request, err := json.Marshal(partRequest{Plan: plan, Set: o.Set, Command: o.Record.Command, UndoOf: o.Record.UndoOf})
-		if err != nil {
-			return fail(err)
-		}
-		rights := host.Rights{Interactive: a.Streams.CanAsk()}
-		command, err := a.Host.RightsCommand(rights, append(slices.Clone(a.Self), partCommandName))
-		if err != nil {
-			return fail(err)
-		}
-		command.Stdin = bytes.NewReader(request)
-		a.Streams.Status("")
-		out, err := a.Host.Run(ctx, command)
-		var reply partReply
-		if json.Unmarshal(out.Stdout, &reply) != nil {
-			if err == nil {
-				err = fmt.Errorf("it answered nothing that can be understood")
-			}
-			return fail(&store.Error{Err: store.Because(store.ErrPermission, "administrator rights could not be had: %w", err),
-				Hint: "run: " + a.sudoLine()})
-		}
-		if reply.Error != "" {
-			return reply.Receipt, &store.Error{Err: store.Because(store.Kind(reply.Code), "%s", store.Printable(reply.Error)), Hint: reply.Hint}
-		}
-		return reply.Receipt, nil
+// partTimeout is how long a part may take, a person's password included.
+const partTimeout = 15 * time.Minute
+
+// elevated applies a plan with administrator rights. The set and the command
+// that its journal is to have are those of r.
+func (a *App) elevated(ctx context.Context, plan store.Plan, r journal.Record) (store.Receipt, error) {
+	fail := func(err error) (store.Receipt, error) {
+		return store.Receipt{}, &store.Error{Op: "apply", Store: plan.Store, Err: err, Hint: store.Hint(err)}
 	}
+	request, err := json.Marshal(partRequest{Plan: plan, Set: r.Set, Command: r.Command, UndoOf: r.UndoOf})
+	if err != nil {
+		return fail(err)
+	}
+	rights := host.Rights{Interactive: a.Streams.CanAsk()}
+	command, err := a.Host.RightsCommand(rights, append(slices.Clone(a.Self), partCommandName))
+	if err != nil {
+		return fail(err)
+	}
+	command.Stdin, command.Keep, command.Timeout = bytes.NewReader(request), maxRequest, partTimeout
+	a.Streams.Status("")
+	out, err := a.Host.Run(ctx, command)
+	var reply partReply
+	if json.Unmarshal(out.Stdout, &reply) != nil {
+		if err == nil {
+			err = fmt.Errorf("it answered nothing that can be understood")
+		}
+		return fail(&store.Error{Err: store.Because(store.ErrPermission, "administrator rights could not be had: %w", err),
+			Hint: "run: " + a.sudoLine()})
+	}
+	if reply.Error != "" {
+		return reply.Receipt, &store.Error{Err: store.Because(store.Kind(reply.Code), "%s", store.Printable(reply.Error)), Hint: reply.Hint}
+	}
+	return reply.Receipt, nil
 }
 
 // partCommand does the part of a change that needs this process's rights.
