@@ -643,3 +643,32 @@ func TestApplyAlone(t *testing.T) {
 	b.recorded("a done")
 	b.logged("apply", "apply a")
 }
+
+// What was done with other rights is taken back with them, and recorded as
+// what takes back the set.
+func TestElevatedTakenBack(t *testing.T) {
+	b := newBench(t, "a needs-elevation", "b needs-elevation")
+	o := b.options()
+	var undoOf []string
+	o.Elevate = func(_ context.Context, p store.Plan, r journal.Record) (store.Receipt, error) {
+		if r.Set != o.Set {
+			t.Errorf("the set is %q, not %q", r.Set, o.Set)
+		}
+		if p.Store == "memory:b" {
+			return store.Receipt{}, store.Because(store.ErrPermission, "wrong password")
+		}
+		undoOf = append(undoOf, r.UndoOf)
+		if r.UndoOf == "" {
+			err := b.stores["a"].Put(store.Entry{Cert: b.cert, Trust: store.TrustFor(store.Trusted, store.PurposeAny)})
+			return store.Receipt{Store: p.Store, Done: p.Steps, Undo: p.Undo}, err
+		}
+		return store.Receipt{Store: p.Store, Done: p.Steps}, nil
+	}
+	if err := b.run(o); !errors.Is(err, store.ErrPermission) {
+		t.Errorf("got %v", err)
+	}
+	b.want(TakenBack, Failed)
+	if !slices.Equal(undoOf, []string{"", o.Set}) {
+		t.Errorf("recorded as what takes back %q", undoOf)
+	}
+}
