@@ -145,7 +145,7 @@ func Detect(ctx context.Context, h *host.Host, backends []Backend, sel Selector)
 		case sel.System:
 			what = "no system store that is known"
 		}
-		return nil, &store.Error{Err: store.Because(store.ErrUnsupported, "there is %s here (%s)", what, strings.Join(reasons, "; ")),
+		return nil, &store.Error{Err: store.Because(store.ErrUnsupported, "there is %s here%s", what, because(reasons)),
 			Hint: "certtrust stores -v shows what was looked at"}
 	}
 	return found, nil
@@ -153,6 +153,13 @@ func Detect(ctx context.Context, h *host.Host, backends []Backend, sel Selector)
 
 // among tells what there is instead of a store that was not found: the stores
 // of the backends that were asked or, if none was, the backends.
+func because(reasons []string) string {
+	if len(reasons) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(reasons, "; ") + ")"
+}
+
 func among(all []Found, backends []Backend) string {
 	var ids, names []string
 	for _, f := range all {

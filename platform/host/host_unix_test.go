@@ -233,7 +233,7 @@ func TestUmaskPlaysNoPart(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]fs.FileMode{
-		"a": fs.ModeDir | 0o755, "a/b": fs.ModeDir | 0o755, "a/b/file": 0o644, "a/lock": 0o644,
+		"a": fs.ModeDir | 0o755, "a/b": fs.ModeDir | 0o755, "a/b/file": 0o644, "a/lock": 0o600,
 	} {
 		info, err := os.Stat(filepath.Join(root, path))
 		if err != nil || info.Mode() != want {

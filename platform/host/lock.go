@@ -71,7 +71,7 @@ func (h *Host) Lock(ctx context.Context, p string, wait time.Duration, what stri
 func openLock(t tree, name string) (*os.File, error) {
 	f, err := t.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|openPassive, 0o600)
 	if err == nil {
-		err = f.Chmod(0o644)
+		err = f.Chmod(0o600) // whoever can open it can lock it
 	} else if errors.Is(err, fs.ErrExist) {
 		f, err = t.OpenFile(name, os.O_RDWR|openPassive, 0)
 	}

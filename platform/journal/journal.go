@@ -253,10 +253,10 @@ func (s Set) State() State {
 	return Failed
 }
 
-// undoable reports whether the set did something that is still so, other than
-// taking back another.
+// undoable reports whether there is something of the set to take back, and it
+// has not itself taken back another.
 func (s Set) undoable() bool {
-	return s.State() != Begun && slices.ContainsFunc(s.Records, func(r Record) bool { return r.State == Done && r.UndoOf == "" })
+	return s.State() != Begun && slices.ContainsFunc(s.Records, func(r Record) bool { return r.UndoOf == "" && len(r.Undo()) > 0 })
 }
 
 // Sets returns all sets of both journals, the newest first. What cannot be read

@@ -231,7 +231,11 @@ func (ch *change) rights(parts []*platform.Part, o *platform.Options) error {
 // tell writes the result, and returns the error for the exit code.
 func (ch *change) tell(parts []*platform.Part, set string, err error) error {
 	doc := ch.doc(parts, set, err)
-	return errors.Join(err, ch.app.write(ch.c, doc))
+	failed := ch.app.write(ch.c, doc)
+	if failed != nil && err == nil && doc.Changed && !doc.DryRun {
+		return store.Because(store.ErrPartial, "the change was made, but could not be told: %w", failed)
+	}
+	return errors.Join(err, failed)
 }
 
 func (ch *change) doc(parts []*platform.Part, set string, err error) render.ChangeDoc {

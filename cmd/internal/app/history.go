@@ -124,24 +124,17 @@ func historySet(s journal.Set) render.HistorySet {
 	return out
 }
 
-// settle closes the records of interrupted changes in stores that have been
-// mended: nothing is left of them that is half done.
-func (a *App) settle(c *cli.Context, found []platform.Found, set string) error {
+// tellInterrupted tells of the changes in stores that a crash has interrupted.
+// Nothing of them is half done once the store is mended, but whether they came
+// about is for a person to look at.
+func (a *App) tellInterrupted(c *cli.Context, found []platform.Found) {
 	records, err := a.journal().Interrupted(c.Context)
 	if err != nil {
 		a.Streams.Warningf("%v", err)
 	}
-	var errs []error
 	for _, r := range records {
-		i := slices.IndexFunc(found, func(f platform.Found) bool { return f.Info().ID == r.Store && f.Info().Scope == r.Scope })
-		if i < 0 {
-			continue
+		if slices.ContainsFunc(found, func(f platform.Found) bool { return f.Info().ID == r.Store && f.Info().Scope == r.Scope }) {
+			a.Streams.Noticef("the change %s (%s) was interrupted: certtrust undo %s takes back what there is of it", r.Set, shellLine(r.Command), r.Set)
 		}
-		if err := a.journal().MarkUndone(r.Set, set, r.Store); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		a.Streams.Noticef("the change %s was interrupted: what there is of it is in order now; certtrust show tells whether a certificate is trusted", r.Set)
 	}
-	return errors.Join(errs...)
 }

@@ -46,6 +46,9 @@ func (a *App) repair(c *cli.Context) error {
 			ch.repair[f.Info().ID] = append(ch.repair[f.Info().ID], p)
 		}
 	}
-	ch.after = func(_ []*platform.Part, set string) error { return a.settle(c, found, set) }
+	ch.after = func([]*platform.Part, string) error {
+		a.tellInterrupted(c, found)
+		return nil
+	}
 	return ch.run(repairable)
 }
