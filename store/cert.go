@@ -74,6 +74,18 @@ func (c *Cert) IsCA() bool {
 	return c.Version == 1 && c.SelfIssued()
 }
 
+// Kind returns what the certificate is in a chain: "root", "intermediate" or
+// "leaf".
+func (c *Cert) Kind() string {
+	switch {
+	case !c.IsCA():
+		return "leaf"
+	case c.SelfIssued():
+		return "root"
+	}
+	return "intermediate"
+}
+
 // BasicConstraints returns the cA field of the basicConstraints extension and
 // whether there is such an extension.
 func (c *Cert) BasicConstraints() (ca, present bool) {

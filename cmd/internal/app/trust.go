@@ -94,10 +94,10 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 	ch := &change{app: a, c: c, command: c.Command.Name}
 	var refused []error
 	var taken []given
-	hasRoot := slices.ContainsFunc(list, func(g given) bool { return kindOfCert(g.cert) == "root" })
+	hasRoot := slices.ContainsFunc(list, func(g given) bool { return g.cert.Kind() == "root" })
 	for _, g := range list {
 		concerns := store.Concerns(g.cert, a.Host.Now())
-		kind := kindOfCert(g.cert)
+		kind := g.cert.Kind()
 		if reason := skip(g, kind, hasRoot, allowed, c); reason != "" {
 			ch.certificates = append(ch.certificates, render.NewChangeCertificate(g.cert, actSkipped, reason, nil))
 			continue
@@ -170,17 +170,6 @@ func pick(c *cli.Context, list []given) ([]given, error) {
 		}
 	}
 	return out, nil
-}
-
-// kindOfCert tells what a certificate is in a chain.
-func kindOfCert(c *store.Cert) string {
-	switch {
-	case !c.IsCA():
-		return "leaf"
-	case c.SelfIssued():
-		return "root"
-	}
-	return "intermediate"
 }
 
 // skip tells why a certificate of a chain is passed over: a root is there, and

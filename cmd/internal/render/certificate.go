@@ -78,17 +78,6 @@ func pemText(der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
-// kind says what a certificate is in a chain.
-func kind(c *store.Cert) string {
-	switch {
-	case !c.IsCA():
-		return "leaf"
-	case c.SelfIssued():
-		return "root"
-	}
-	return "intermediate"
-}
-
 // soon is from when on the days are counted for people.
 const soon = 30
 

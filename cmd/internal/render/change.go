@@ -43,7 +43,7 @@ type ChangeCertificate struct {
 
 // NewChangeCertificate describes what was done with c.
 func NewChangeCertificate(c *store.Cert, action, reason string, concerns []store.Concern) ChangeCertificate {
-	return ChangeCertificate{c.SHA256, c.Label(), kind(c), action, reason, concerns}
+	return ChangeCertificate{c.SHA256, c.Label(), c.Kind(), action, reason, concerns}
 }
 
 // Result is how a change of one store ended.
