@@ -334,16 +334,23 @@ func (s *Store) rebuild(ctx context.Context, p *planner) error {
 		if err != nil {
 			return err
 		}
+		wrong = nil
 		text := bytes.Join([][]byte{out.Stdout, out.Stderr}, []byte("\n"))
 		if m := hookError.FindSubmatch(text); m != nil {
-			if err := s.hookFailed(p, string(m[1]), fmt.Errorf("exit code %s", m[2])); err != nil {
-				return err
+			// Java's hook fails where another run of it is at work. What it was
+			// told it keeps for the next run.
+			hook := string(m[1])
+			if wrong = s.hookFailed(p, hook, fmt.Errorf("exit code %s", m[2])); wrong != nil && hook != s.family.java.hook {
+				return wrong
 			}
 		}
 		if err := s.quiet(ctx); err != nil {
-			return err
+			return errors.Join(wrong, err)
 		}
-		if wrong = s.check(ctx, p); wrong == nil {
+		if wrong == nil {
+			wrong = s.check(ctx, p)
+		}
+		if wrong == nil {
 			return nil
 		}
 	}

@@ -275,6 +275,24 @@ func TestUpdaterAtWork(t *testing.T) {
 	b.trusted(c, true)
 }
 
+// Two runs of Java's hook at once make one of them fail, and the next one does
+// its work.
+func TestHookFailsOnce(t *testing.T) {
+	b := newJavaBox(t)
+	c := newCA(t, "New").Cert()
+	b.updater.Hook = func(lines []string) error {
+		b.updater.Hook = nil // the next time it is Java's own again
+		b.write(pending, []byte(strings.Join(lines, "\n")+"\n"))
+		return errors.New("dpkg is locked")
+	}
+	runs := b.updater.Runs
+	b.do(trust(c))
+	if got := b.updater.Runs - runs; got != 2 {
+		t.Errorf("the tool was run %d times, not twice", got)
+	}
+	b.trusted(c, true)
+}
+
 // Only the tool itself is taken for it.
 func TestLiveUpdaters(t *testing.T) {
 	b := newBox(t, false)
