@@ -92,6 +92,7 @@ type View struct {
 	Info    store.Info
 	Entries []store.Entry
 	Err     error  // the store could not be read, or not completely
+	Counts  bool   // the verdict depends on it
 	Package string // what the store came with, such as "ca-certificates 20230311", "" if unknown
 }
 
