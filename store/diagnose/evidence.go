@@ -130,7 +130,10 @@ type Input struct {
 	// Zero: not known.
 	Built   time.Time
 	Fetcher Fetcher // nil: nothing is fetched
-	OS      string  // as runtime.GOOS
-	Family  string  // family of the system store: "debian", "fedora", …; "" if unknown
-	Lang    Lang    // "" is English
+	// Expiring is from when on it is told that a certificate of the chain will
+	// expire; 0 is 14 days.
+	Expiring time.Duration
+	OS       string // as runtime.GOOS
+	Family   string // family of the system store: "debian", "fedora", …; "" if unknown
+	Lang     Lang   // "" is English
 }
