@@ -134,9 +134,13 @@ type Input struct {
 	// Zero: not known.
 	Built   time.Time
 	Fetcher Fetcher // nil: nothing is fetched
-	OS      string  // as runtime.GOOS
-	Family  string  // family of the system store: "debian", "fedora", …; "" if unknown
-	Lang    Lang    // "" is English
+	Fetcher Fetcher // nil: nothing is fetched
+	// Expiring is from when on it is told that a certificate of the chain will
+	// expire; 0 is 14 days.
+	Expiring time.Duration
+	OS       string // as runtime.GOOS
+	Family   string // family of the system store: "debian", "fedora", …; "" if unknown
+	Lang     Lang   // "" is English
 	// Roots is the root programme that stores are compared with; nil: Mozilla's.
 	Roots *roots.Programme
 }
