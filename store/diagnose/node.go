@@ -147,8 +147,8 @@ var pssHashes = map[string]crypto.Hash{
 // libraries have the same limit: a larger one costs a verifier seconds.
 const maxKeyBits = 8192
 
-// check checks a signature over message.
-func check(key crypto.PublicKey, algorithm string, parameters, message, signature []byte) signatureState {
+// checkSignature checks a signature over message.
+func checkSignature(key crypto.PublicKey, algorithm string, parameters, message, signature []byte) signatureState {
 	s, known := schemes[algorithm]
 	if !known || len(message) == 0 {
 		return unknownSignature

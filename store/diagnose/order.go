@@ -117,8 +117,11 @@ func (e *engine) judgePolicy() {
 	}
 	if o.path.anchor != nil && !hasErrors(e.findings) {
 		left, life := e.leaf.NotAfter.Sub(e.now), e.leaf.NotAfter.Sub(e.leaf.NotBefore)
-		// A certificate that is made to live for days is not renewed weeks before.
-		if limit := min(14*24*time.Hour, life/3); left > 0 && left < limit {
+		limit := e.in.Expiring
+		if limit <= 0 { // what is made to live for days is not renewed weeks before
+			limit = min(14*24*time.Hour, life/3)
+		}
+		if left > 0 && left < limit {
 			e.report(finding{code: "time.expiring_soon", severity: Warning, confidence: Proven, cert: e.leaf, place: atLeaf,
 				args:     []any{e.name(e.leaf), e.day(e.leaf.NotAfter), e.age(left)},
 				evidence: []Evidence{e.field(e.leaf, "notAfter", e.leaf.NotAfter.Format(time.RFC3339), "> "+e.now.Add(limit).Format(time.RFC3339))}})
