@@ -29,12 +29,7 @@ var (
 // ocspResponse answers for a certificate of ca, with the signature of signer
 // (RFC 6960, 4.2.1).
 func ocspResponse(ca, signer, subject *cert, s status, from, to time.Time) []byte {
-	var spki struct {
-		Algorithm pkix.AlgorithmIdentifier
-		Key       asn1.BitString
-	}
-	_ = must(asn1.Unmarshal(must(x509.MarshalPKIXPublicKey(ca.key.Public())), &spki))
-	nameHash, keyHash := sha1.Sum(ca.template.RawSubject), sha1.Sum(spki.Key.Bytes)
+	nameHash, keyHash := sha1.Sum(ca.template.RawSubject), keyID(ca.key)
 
 	answer := asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: int(s)}
 	if s == revoked { // revocationTime
@@ -55,8 +50,8 @@ func ocspResponse(ca, signer, subject *cert, s status, from, to time.Time) []byt
 		ResponderKey []byte    `asn1:"explicit,tag:2"`
 		ProducedAt   time.Time `asn1:"generalized"`
 		Responses    []single
-	}{keyHash[:], from, []single{{
-		certID{pkix.AlgorithmIdentifier{Algorithm: oidSHA1, Parameters: asn1.NullRawValue}, nameHash[:], keyHash[:], subject.template.SerialNumber},
+	}{keyHash, from, []single{{
+		certID{pkix.AlgorithmIdentifier{Algorithm: oidSHA1, Parameters: asn1.NullRawValue}, nameHash[:], keyHash, subject.template.SerialNumber},
 		answer, from, to,
 	}}}))
 	algorithm := asn1.RawValue{FullBytes: must(asn1.Marshal(pkix.AlgorithmIdentifier{Algorithm: oidECDSAWithSHA256}))}
