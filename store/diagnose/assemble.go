@@ -100,8 +100,8 @@ func optional(s string) *string {
 
 // verdictOf are the verdicts of failures, by the group of their code.
 func (e *engine) verdict(errors []finding) Verdict {
-	if e.leaf == nil {
-		f := e.in.Capture.Failure
+	f := e.in.Capture.Failure
+	if e.leaf == nil || f != nil && !strings.HasPrefix(f.Code, "tls.client_cert") {
 		switch {
 		case f == nil:
 			return HandshakeFailed
@@ -110,6 +110,9 @@ func (e *engine) verdict(errors []finding) Verdict {
 		case strings.HasPrefix(f.Code, "net."):
 			return Unreachable
 		}
+		return HandshakeFailed
+	}
+	if len(errors) > 0 && strings.HasPrefix(errors[0].code, "tls.") {
 		return HandshakeFailed
 	}
 	if len(errors) > 0 {

@@ -44,7 +44,7 @@ var clients = []client{
 	{ // Chromium 156
 		id: "chromium", title: "Chromium, Chrome, Edge", builtin: true, system: []string{"windows", "darwin"}, aia: true,
 		ignores: []string{"revocation.revoked#crl", "revocation.revoked#ocsp", "cert.malformed#negative-serial", "cert.weak_key", "trust.leaf_as_anchor"},
-		minds:   []string{"policy.ct_required", "cert.key_usage#no-signature", "trust.distrust_after"},
+		minds:   []string{"policy.ct_required", "cert.key_usage#no-signature", "trust.distrust_after", "chain.extra_certs#size"},
 		words:   wordsOf("chromium"),
 	},
 	{ // Firefox 153 ESR
@@ -56,50 +56,50 @@ var clients = []client{
 	{ // curl 7.88 with OpenSSL 3.0
 		id: "curl", title: "curl", builds: takesPartial, cn: true,
 		ignores: []string{"revocation.", "cert.malformed#negative-serial", "cert.malformed#curve", "trust.known_bad_root", "cert.malformed#verifier"},
-		minds:   []string{"cert.weak_key", "cert.key_id_mismatch"},
+		minds:   []string{"cert.weak_key", "cert.key_id_mismatch", "chain.extra_certs#size"},
 		order:   opensslOrder, words: opensslSays("curl"),
 	},
 	{ // OpenSSL 3.0 and 3.6, s_client -verify_return_error
 		id: "openssl", title: "OpenSSL", builds: takesFirst, cn: true,
 		ignores: []string{"revocation.", "cert.malformed#negative-serial", "cert.malformed#curve", "trust.known_bad_root", "cert.malformed#verifier"},
-		minds:   []string{"cert.weak_key", "cert.key_id_mismatch"},
+		minds:   []string{"cert.weak_key", "cert.key_id_mismatch", "chain.extra_certs#size"},
 		order:   opensslOrder, words: opensslSays("openssl"),
 	},
 	{ // Python 3.11
 		id: "python", title: "Python", builds: takesFirst, cn: true,
 		ignores: []string{"revocation.", "cert.malformed#negative-serial", "cert.malformed#curve", "trust.known_bad_root", "cert.malformed#verifier"},
-		minds:   []string{"cert.weak_key", "cert.key_id_mismatch"},
+		minds:   []string{"cert.weak_key", "cert.key_id_mismatch", "chain.extra_certs#size", "tls.no_shared_cipher#static-rsa"},
 		order:   []string{"trust.", "chain.", "store.", "cert.", "name.", "time."}, words: opensslSays("python"),
 	},
 	{ // Node 20
 		id: "node", title: "Node.js", builtin: true, builds: takesFirst, cn: true,
 		ignores: []string{"revocation.", "cert.malformed#negative-serial", "trust.known_bad_root", "cert.malformed#verifier"},
-		minds:   []string{"cert.key_id_mismatch"},
+		minds:   []string{"cert.key_id_mismatch", "chain.extra_certs#size"},
 		order:   opensslOrder, words: opensslSays("node"),
 	},
 	{ // GnuTLS 3.7
 		id: "gnutls", title: "GnuTLS", builds: takesPartial, cn: true,
-		ignores: []string{"revocation.revoked#crl", "revocation.revoked#ocsp", "cert.malformed#negative-serial", "cert.eku@anchor", "trust.known_bad_root", "cert.malformed#verifier"},
-		minds:   []string{"revocation.staple_invalid", "revocation.must_staple_missing"},
+		ignores: []string{"revocation.revoked#crl", "revocation.revoked#ocsp", "cert.malformed#negative-serial", "cert.eku@anchor", "trust.known_bad_root", "cert.malformed#verifier", "tls.protocol_version#old"},
+		minds:   []string{"revocation.staple_invalid", "revocation.must_staple_missing", "chain.extra_certs#size"},
 		words:   gnutlsSays(""),
 	},
 	{ // git 2.39 with GnuTLS, as Debian builds it
 		id: "git", title: "git", builds: takesPartial, cn: true,
-		ignores: []string{"revocation.revoked#crl", "revocation.revoked#ocsp", "cert.malformed#negative-serial", "cert.eku@anchor", "trust.known_bad_root", "cert.malformed#verifier"},
-		minds:   []string{"revocation.staple_invalid", "revocation.must_staple_missing"},
+		ignores: []string{"revocation.revoked#crl", "revocation.revoked#ocsp", "cert.malformed#negative-serial", "cert.eku@anchor", "trust.known_bad_root", "cert.malformed#verifier", "tls.protocol_version#old"},
+		minds:   []string{"revocation.staple_invalid", "revocation.must_staple_missing", "chain.extra_certs#size"},
 		words:   gnutlsSays("server certificate verification failed. CAfile: none CRLfile: none"),
 	},
 	{ // OpenJDK 17
 		id: "java", title: "Java", cn: true,
 		ignores: []string{"revocation.", "cert.malformed#negative-serial", "cert.weak_key", "time.root_expired@anchor", "cert.eku@ca", "cert.eku@anchor",
 			"cert.name_constraints@anchor", "cert.weak_signature#sha1", "trust.known_bad_root", "cert.malformed#verifier"},
-		minds: []string{"cert.key_usage#no-signature"},
+		minds: []string{"cert.key_usage#no-signature", "revocation.staple_invalid#form", "chain.extra_certs#size"},
 		order: []string{"trust.", "chain.", "store.", "cert.", "time.", "name."}, words: wordsOf("java"),
 	},
 	{ // Go 1.26
 		id: "go", title: "Go",
 		ignores: []string{"revocation.", "cert.key_usage@leaf", "cert.weak_key", "trust.known_bad_root"},
-		minds:   []string{"cert.malformed#negative-serial"},
+		minds:   []string{"cert.malformed#negative-serial", "tls.no_shared_cipher#static-rsa"},
 		order:   []string{"cert.malformed", "cert.critical_extension@leaf", "time.leaf_expired", "time.not_yet_valid@leaf", "name."}, words: wordsOf("go"),
 	},
 }
@@ -174,8 +174,10 @@ func (e *engine) judgeClients() []ClientView {
 func (e *engine) predict(c *client) ClientView {
 	view := ClientView{ID: c.id}
 	answer := func(accepts bool) { view.Accepts = &accepts }
-	if e.leaf == nil {
-		if f := e.in.Capture.Failure; f != nil && (f.Code == "tls.plain_http" || f.Code == "tls.not_tls") {
+	if f := e.in.Capture.Failure; e.leaf == nil || f != nil && !strings.HasPrefix(f.Code, "tls.client_cert") {
+		// Another client may have a cipher that the probe has not; nothing
+		// else that ended the connection is of the probe's making.
+		if f != nil && f.Code != "tls.no_shared_cipher" && !strings.HasPrefix(f.Code, "tls.client_cert") {
 			answer(false)
 			view.Error = clientErrors(f.Code, e.host)[c.id]
 		}
@@ -206,6 +208,8 @@ func (e *engine) predict(c *client) ClientView {
 			if len(p.certs) != 1 || p.anchor == nil {
 				continue
 			}
+		case strings.HasPrefix(f.code, "tls.") && f.detail != "":
+		case f.detail == "size" || f.detail == "sent":
 		case !strings.HasPrefix(f.code, "revocation.") && f.code != "trust.known_bad_root" && f.detail != "verifier":
 			continue
 		}

@@ -137,6 +137,9 @@ func (e *engine) judgeStores() {
 		if o.path.anchor == nil && !o.unknown {
 			o.trust = e.untrusted(o)
 		}
+		if o.path.anchor != nil && !o.accepted {
+			e.mendable(o)
+		}
 	}
 }
 
@@ -163,6 +166,33 @@ func (e *engine) judgeStore(o *outcome, now time.Time) {
 			evidence: []Evidence{e.evidence("field", evVerifier, reason)},
 		})
 	}
+}
+
+// mendable marks what is wrong with intermediates as something that others,
+// which can be fetched, would mend.
+func (e *engine) mendable(o *outcome) {
+	p := e.repair(o)
+	if p == nil || !slices.ContainsFunc(p.certs, func(n *node) bool { return n.source == "aia" }) {
+		return
+	}
+	r := &Repair{}
+	for _, n := range p.certs {
+		if n.source == "aia" {
+			r.URL = cmp.Or(r.URL, n.url)
+			r.Certificates = append(r.Certificates, encodePEM(n.Raw))
+		}
+	}
+	for i := range o.judged {
+		if f := &o.judged[i]; f.severity == Error && f.depth > 0 && !slices.Contains(p.certs, f.cert) {
+			f.repairable, f.repair = true, r
+			for _, n := range p.certs {
+				if n.source == "aia" {
+					f.evidence = append(f.evidence, e.evidenceData("fetch", evFetched, n, store.Printable(n.url), e.name(n)))
+				}
+			}
+		}
+	}
+	o.repaired = p
 }
 
 func hasErrors(list []finding) bool {

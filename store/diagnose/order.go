@@ -46,8 +46,14 @@ func (e *engine) judgeOrder() {
 	if !ordered {
 		note("chain.misordered", nil)
 	}
+	if len(e.in.Capture.Certificates) > len(e.sent) {
+		note("chain.extra_certs", nil, e.t(wordCertificates, len(e.in.Capture.Certificates)))
+	}
 	for _, n := range e.sent[1:] {
 		switch {
+		case n.Version == 0: // many libraries take all or nothing
+			e.report(finding{code: "cert.malformed", severity: Error, confidence: Proven, cert: n, depth: n.position, place: atCA, args: []any{e.name(n), e.t(wordUnreadable)},
+				evidence: []Evidence{e.field(n, "certificate", e.t(wordUnreadable), e.t(wordDER))}, detail: "sent"})
 		case !slices.Contains(used, n):
 			note("chain.extra_certs", n, e.name(n))
 		case e.selfSigned(n):
