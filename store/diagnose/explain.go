@@ -37,8 +37,8 @@ type Match struct {
 	Source     string   // where the program has the text or the number from
 	// Vague tells that it only says that something is wrong. It counts where
 	// nothing says more.
-	Vague bool
-	Number    bool // it is the number of the error that stands there, not its name
+	Vague  bool
+	Number bool // it is the number of the error that stands there, not its name
 	// Ambiguous tells that it is a number that stands alone and means
 	// something in several programs.
 	Ambiguous bool

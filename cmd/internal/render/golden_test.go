@@ -181,7 +181,7 @@ func docs(t *testing.T) map[string]Doc {
 		"explain": NewExplainDoc(curl, diagnose.English), "explain-ja": NewExplainDoc(dotnet, diagnose.Japanese),
 		"explain-number":  NewExplainDoc(diagnose.Explain("20"), diagnose.English),
 		"explain-unknown": NewExplainDoc(diagnose.Explain(strings.Repeat("?", diagnose.MaxExplained+1)), diagnose.Japanese),
-		"error": NewErrorDoc(fmt.Errorf("list: %w", errJDK)),
+		"error":           NewErrorDoc(fmt.Errorf("list: %w", errJDK)),
 	} {
 		all[name+".txt"], all[name+".json"] = doc, doc
 	}
