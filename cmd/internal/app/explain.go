@@ -61,10 +61,7 @@ func (a *App) explain(c *cli.Context) error {
 		return err
 	}
 	if !e.Recognised {
-		r := resultOf(c)
-		err := &store.Error{Err: store.Because(store.ErrNotFound, "%s", unknownError.In(lang)), Hint: unknownErrorHint.In(lang)}
-		r.told = r.json
-		return err
+		return &store.Error{Err: store.Because(store.ErrNotFound, "%s", unknownError.In(lang)), Hint: unknownErrorHint.In(lang)}
 	}
 	return nil
 }
