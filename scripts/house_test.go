@@ -59,6 +59,8 @@ var imports = []struct {
 		"a backend is built on the model, the formats and the seam only"},
 	{`platform/wincert`, []string{"std", "store", "store/certfile", "platform/host", "golang.org/x/sys/windows/..."},
 		"a backend is built on the model, the formats and the seam only"},
+	{`platform/probe(/probetest)?`, []string{"std", "store", "store/certfile", "store/diagnose", "platform/host"},
+		"what a server showed is evidence for a diagnosis and told in its words; the probe knows no store"},
 	{`platform/.+`, []string{"std", "store", "store/certfile", "platform/host"},
 		"a backend is built on the model, the formats and the seam only: it can be read, tested and left out by itself"},
 	{`platform`, []string{"std", "store/...", "platform/..."},

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/roots"
 )
 
 // Target is the server that is asked about.
@@ -94,6 +95,9 @@ type View struct {
 	Err     error  // the store could not be read, or not completely
 	Counts  bool   // the verdict depends on it
 	Package string // what the store came with, such as "ca-certificates 20230311", "" if unknown
+	// Programme: besides what it holds, its readers trust the public roots,
+	// which they bring along themselves, as Firefox and Chromium do.
+	Programme bool
 }
 
 // Override is something in the caller's environment that makes a program look
@@ -130,7 +134,13 @@ type Input struct {
 	// Zero: not known.
 	Built   time.Time
 	Fetcher Fetcher // nil: nothing is fetched
-	OS      string  // as runtime.GOOS
-	Family  string  // family of the system store: "debian", "fedora", …; "" if unknown
-	Lang    Lang    // "" is English
+	Fetcher Fetcher // nil: nothing is fetched
+	// Expiring is from when on it is told that a certificate of the chain will
+	// expire; 0 is 14 days.
+	Expiring time.Duration
+	OS       string // as runtime.GOOS
+	Family   string // family of the system store: "debian", "fedora", …; "" if unknown
+	Lang     Lang   // "" is English
+	// Roots is the root programme that stores are compared with; nil: Mozilla's.
+	Roots *roots.Programme
 }

@@ -1,0 +1,3 @@
+package diagnose
+
+func (e *engine) fixes(d *Document) {}
