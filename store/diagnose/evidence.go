@@ -134,7 +134,6 @@ type Input struct {
 	// Zero: not known.
 	Built   time.Time
 	Fetcher Fetcher // nil: nothing is fetched
-	Fetcher Fetcher // nil: nothing is fetched
 	// Expiring is from when on it is told that a certificate of the chain will
 	// expire; 0 is 14 days.
 	Expiring time.Duration
