@@ -37,7 +37,8 @@ type Match struct {
 	Source     string   // where the program has the text or the number from
 	// Vague tells that it only says that something is wrong. It counts where
 	// nothing says more.
-	Vague bool
+	Vague  bool
+	Number bool // it is the number of the error that stands there, not its name
 	// Ambiguous tells that it is a number that stands alone and means
 	// something in several programs.
 	Ambiguous bool
@@ -84,7 +85,7 @@ func Explain(text string) Explanation {
 		_, size := utf8.DecodeRuneInString(text[last:])
 		m := Match{
 			Symptom: h.symptom.name, Client: h.symptom.client, Start: n.at[h.start], End: last + size,
-			Source: h.symptom.source, Vague: h.symptom.vague, Ambiguous: h.ambiguous,
+			Source: h.symptom.source, Vague: h.symptom.vague, Number: h.number, Ambiguous: h.ambiguous,
 		}
 		m.Text = text[m.Start:m.End]
 		for _, c := range h.symptom.causes {
@@ -147,6 +148,7 @@ func (e Explanation) Target() string {
 type hit struct {
 	symptom    *symptom
 	start, end int
+	number     bool
 	ambiguous  bool
 	shares     bool // its place with others: a number that means several things
 }

@@ -117,7 +117,7 @@ func (n normal) numbers() (found []hit) {
 		if s == nil {
 			return false
 		}
-		found = append(found, hit{symptom: s, start: v.start, end: v.end})
+		found = append(found, hit{symptom: s, start: v.start, end: v.end, number: true})
 		return true
 	}
 	alone := n.alone(spans)

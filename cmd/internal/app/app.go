@@ -176,7 +176,7 @@ supported here, or a program is missing; 7 busy or stale; 130 interrupted.`,
 		Commands: []*cli.Command{
 			a.listCommand(), a.showCommand(), a.storesCommand(),
 			a.trustCommand(), a.importCommand(), a.distrustCommand(), a.removeCommand(),
-			a.exportCommand(), a.historyCommand(), a.undoCommand(), a.repairCommand(),
+			a.exportCommand(), a.explainCommand(), a.historyCommand(), a.undoCommand(), a.repairCommand(),
 			completionCommand(), a.helpCommand(), a.versionCommand(),
 			completeCommand(a.values), a.partCommand(), a.journalCommand(),
 		},
