@@ -4,7 +4,7 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
-	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"unicode"
@@ -223,7 +223,7 @@ func (e *engine) applies(id string, c Cause) bool {
 // values are what a case puts into commands.
 func (e *engine) values(c Cause, target string) placeholders {
 	v := placeholders{"host": e.in.Capture.Target.Host, "port": fmt.Sprint(e.in.Capture.Target.Port), "store": target}
-	if ip := net.ParseIP(v["host"]); ip != nil && ip.To4() == nil {
+	if ip, err := netip.ParseAddr(v["host"]); err == nil && ip.Is6() {
 		v["host"] = "[" + v["host"] + "]"
 	}
 	switch id := store.ID(target); id.Backend() {

@@ -4,7 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
-	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -322,16 +322,25 @@ func (e *engine) judgeConstraints(p path, i int, add adder) {
 	}
 	for _, ip := range leaf.ips[:min(len(leaf.ips), 200)] {
 		for _, x := range c.ExcludedIPRanges {
-			if x.Contains(ip) {
+			if x.Contains(ip.AsSlice()) {
 				bad(ip.String(), e.t(wordExcluded, x), true)
 				return
 			}
 		}
-		if len(c.PermittedIPRanges) > 0 && !slices.ContainsFunc(c.PermittedIPRanges, func(r *net.IPNet) bool { return r.Contains(ip) }) {
+		if len(c.PermittedIPRanges) > 0 && !permitted(c, ip) {
 			bad(ip.String(), fmt.Sprint(c.PermittedIPRanges), false)
 			return
 		}
 	}
+}
+
+func permitted(c *x509.Certificate, ip netip.Addr) bool {
+	for _, r := range c.PermittedIPRanges {
+		if r.Contains(ip.AsSlice()) {
+			return true
+		}
+	}
+	return false
 }
 
 // inDomain tells whether a DNS name lies in a domain of a name constraint
