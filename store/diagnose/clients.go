@@ -55,37 +55,37 @@ var clients = []client{
 	},
 	{ // curl 7.88 with OpenSSL 3.0
 		id: "curl", title: "curl", builds: takesPartial, cn: true,
-		ignores: []string{"revocation.", "cert.malformed#negative-serial", "cert.malformed#curve", "trust.known_bad_root", "cert.malformed#verifier"},
+		ignores: []string{"revocation.", "cert.malformed#negative-serial", "cert.malformed#curve", "cert.not_a_ca#no-bc-usage", "trust.known_bad_root", "cert.malformed#verifier"},
 		minds:   []string{"cert.weak_key", "cert.key_id_mismatch", "chain.extra_certs#size"},
 		order:   opensslOrder, words: opensslSays("curl"),
 	},
 	{ // OpenSSL 3.0 and 3.6, s_client -verify_return_error
 		id: "openssl", title: "OpenSSL", builds: takesFirst, cn: true,
-		ignores: []string{"revocation.", "cert.malformed#negative-serial", "cert.malformed#curve", "trust.known_bad_root", "cert.malformed#verifier"},
+		ignores: []string{"revocation.", "cert.malformed#negative-serial", "cert.malformed#curve", "cert.not_a_ca#no-bc-usage", "trust.known_bad_root", "cert.malformed#verifier"},
 		minds:   []string{"cert.weak_key", "cert.key_id_mismatch", "chain.extra_certs#size"},
 		order:   opensslOrder, words: opensslSays("openssl"),
 	},
 	{ // Python 3.11
 		id: "python", title: "Python", builds: takesFirst, cn: true,
-		ignores: []string{"revocation.", "cert.malformed#negative-serial", "cert.malformed#curve", "trust.known_bad_root", "cert.malformed#verifier"},
+		ignores: []string{"revocation.", "cert.malformed#negative-serial", "cert.malformed#curve", "cert.not_a_ca#no-bc-usage", "trust.known_bad_root", "cert.malformed#verifier"},
 		minds:   []string{"cert.weak_key", "cert.key_id_mismatch", "chain.extra_certs#size", "tls.no_shared_cipher#static-rsa"},
 		order:   []string{"trust.", "chain.", "store.", "cert.", "name.", "time."}, words: opensslSays("python"),
 	},
 	{ // Node 20
 		id: "node", title: "Node.js", builtin: true, builds: takesFirst, cn: true,
-		ignores: []string{"revocation.", "cert.malformed#negative-serial", "trust.known_bad_root", "cert.malformed#verifier"},
+		ignores: []string{"revocation.", "cert.malformed#negative-serial", "cert.not_a_ca#no-bc-usage", "trust.known_bad_root", "cert.malformed#verifier"},
 		minds:   []string{"cert.key_id_mismatch", "chain.extra_certs#size"},
 		order:   opensslOrder, words: opensslSays("node"),
 	},
 	{ // GnuTLS 3.7
 		id: "gnutls", title: "GnuTLS", builds: takesPartial, cn: true,
-		ignores: []string{"revocation.revoked#crl", "revocation.revoked#ocsp", "cert.malformed#negative-serial", "cert.eku@anchor", "trust.known_bad_root", "cert.malformed#verifier", "tls.protocol_version#old"},
+		ignores: []string{"revocation.revoked#crl", "revocation.revoked#ocsp", "cert.malformed#negative-serial", "cert.eku@anchor", "cert.not_a_ca#no-bc@anchor", "cert.not_a_ca#no-bc-usage@anchor", "trust.known_bad_root", "cert.malformed#verifier", "tls.protocol_version#old"},
 		minds:   []string{"revocation.staple_invalid", "revocation.must_staple_missing", "chain.extra_certs#size"},
 		words:   gnutlsSays(""),
 	},
 	{ // git 2.39 with GnuTLS, as Debian builds it
 		id: "git", title: "git", builds: takesPartial, cn: true,
-		ignores: []string{"revocation.revoked#crl", "revocation.revoked#ocsp", "cert.malformed#negative-serial", "cert.eku@anchor", "trust.known_bad_root", "cert.malformed#verifier", "tls.protocol_version#old"},
+		ignores: []string{"revocation.revoked#crl", "revocation.revoked#ocsp", "cert.malformed#negative-serial", "cert.eku@anchor", "cert.not_a_ca#no-bc@anchor", "cert.not_a_ca#no-bc-usage@anchor", "trust.known_bad_root", "cert.malformed#verifier", "tls.protocol_version#old"},
 		minds:   []string{"revocation.staple_invalid", "revocation.must_staple_missing", "chain.extra_certs#size"},
 		words:   gnutlsSays("server certificate verification failed. CAfile: none CRLfile: none"),
 	},
@@ -234,7 +234,8 @@ func (e *engine) predict(c *client) ClientView {
 var whyFetches = Text{"%s fetches the missing certificate itself", "%s は不足している証明書を自動的に取得します"}
 
 func (e *engine) onlyCN() bool {
-	return len(e.leaf.dns) == 0 && len(e.leaf.ips) == 0 && matchDNS(e.leaf.common(), e.host)
+	_, isAddress := address(e.host)
+	return !isAddress && len(e.leaf.dns) == 0 && len(e.leaf.ips) == 0 && matchDNS(e.leaf.common(), e.host)
 }
 
 func (e *engine) public(n *node) bool {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -159,13 +160,24 @@ func (e *engine) judgeStore(o *outcome, now time.Time) {
 	o.accepted = o.path.anchor != nil && !hasErrors(o.judged)
 	if o.accepted && o.verifier != nil && !slices.ContainsFunc(o.path.certs, func(n *node) bool { return n.Parsed == nil }) {
 		o.accepted = false
-		reason := store.Printable(o.verifier.Error())
-		o.judged = append(o.judged, finding{
-			code: "cert.malformed", severity: Error, confidence: Likely, cert: e.leaf, place: atLeaf, detail: "verifier",
-			args:     []any{e.name(e.leaf), reason},
-			evidence: []Evidence{e.evidence("field", evVerifier, reason)},
-		})
+		o.judged = append(o.judged, e.verifierSays(o.verifier))
 	}
+}
+
+// verifierSays puts in words what crypto/x509 has against a chain with which
+// nothing else was found to be wrong.
+func (e *engine) verifierSays(err error) finding {
+	reason := store.Printable(shorten(err.Error()))
+	f := finding{
+		code: "cert.malformed", severity: Error, confidence: Likely, cert: e.leaf, place: atLeaf, detail: "verifier",
+		args:     []any{e.name(e.leaf), reason},
+		evidence: []Evidence{e.evidence("field", evVerifier, reason)},
+	}
+	var invalid x509.CertificateInvalidError
+	if errors.As(err, &invalid) && invalid.Reason == x509.CANotAuthorizedForThisName {
+		f.code, f.args = "cert.name_constraints", []any{e.distinguished(e.leaf.Issuer), e.names(e.leaf)}
+	}
+	return f
 }
 
 // mendable marks what is wrong with intermediates as something that others,

@@ -130,6 +130,9 @@ type Input struct {
 	Views     []View // the first is the one to fix first
 	Overrides []Override
 	Now       time.Time // this machine's clock
+	// At tells that Now is no clock but a time that somebody has chosen to
+	// judge at: it proves nothing about this machine.
+	At bool
 	// Built is when this program was made: a clock that is before it is wrong.
 	// Zero: not known.
 	Built   time.Time

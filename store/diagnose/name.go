@@ -35,10 +35,8 @@ func covers(n *node, host string) bool {
 	if ip, ok := address(host); ok {
 		return slices.Contains(n.ips, ip)
 	}
-	if n.Parsed != nil {
-		return n.Parsed.VerifyHostname(host) == nil
-	}
-	return slices.ContainsFunc(n.dns, func(p string) bool { return matchDNS(p, host) })
+	// Go takes "*.com" and the like, which nobody else does.
+	return (n.Parsed == nil || n.Parsed.VerifyHostname(host) == nil) && slices.ContainsFunc(n.dns, func(p string) bool { return matchDNS(p, host) })
 }
 
 // defaults are the certificates that servers present when they have none for
