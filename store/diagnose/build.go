@@ -252,6 +252,7 @@ func (e *engine) search(p pool, leaf *node) (anchored, loose []path) {
 		if len(chain) < maxDepth && !(last.SelfIssued() && e.selfSigned(last)) {
 			for _, c := range e.issuers(p, last) {
 				if steps >= maxSteps || len(anchored) >= maxPaths || e.ctx.Err() != nil {
+					e.exhausted = true
 					break
 				}
 				steps++

@@ -19,9 +19,8 @@ const (
 
 // client is what one kind of program does: a row of the table.
 type client struct {
+	// Stores call it by its ID or one of its titles in Info.Readers.
 	id, title string
-	// reader is what stores call it in Info.Readers; "" = id.
-	reader string
 	// builtin: it brings public roots along, and reads only stores of its own.
 	builtin bool
 	// system: on these systems it reads the system's store in spite of that.
@@ -100,7 +99,7 @@ var clients = []client{
 		id: "go", title: "Go",
 		ignores: []string{"revocation.", "cert.key_usage@leaf", "cert.weak_key", "trust.known_bad_root"},
 		minds:   []string{"cert.malformed#negative-serial", "tls.no_shared_cipher#static-rsa"},
-		order:   []string{"cert.malformed", "cert.critical_extension@leaf", "time.leaf_expired", "time.not_yet_valid@leaf", "name."}, words: wordsOf("go"),
+		order:   []string{"cert.malformed", "cert.critical_extension@leaf", "time.leaf_expired", "time.not_yet_valid@leaf", "name.cn_only", "name."}, words: wordsOf("go"),
 	},
 }
 
@@ -224,6 +223,9 @@ func (e *engine) predict(c *client) ClientView {
 	if len(against) > 0 {
 		f := c.first(against)
 		view.Error = c.words(e, f, p)
+		if view.Error != "" {
+			e.reported[reportKey{f.code, c.id}] = view.Error
+		}
 		view.Why = e.cause(f).Summary
 	} else if c.aia && e.mainOutcome().repaired != nil && slices.ContainsFunc(p.certs, func(n *node) bool { return n.source == "aia" }) {
 		view.Why = e.t(whyFetches, c.title)
@@ -251,17 +253,25 @@ func (e *engine) shelfOf(c *client) (*shelf, *Override) {
 		if len(v.Info.Readers) == 0 {
 			return true // whoever made it did not say for whom: for all
 		}
-		return slices.ContainsFunc(v.Info.Readers, func(r string) bool { return strings.EqualFold(r, cmp.Or(c.reader, c.id)) })
+		return slices.ContainsFunc(v.Info.Readers, func(r string) bool {
+			return strings.EqualFold(r, c.id) || slices.ContainsFunc(strings.Split(c.title, ", "), func(name string) bool { return strings.EqualFold(r, name) })
+		})
 	}
 	found := false
 	// A store of its own counts before the one that everybody reads.
+	own := false
 	for _, o := range e.outcomes {
 		if reads(o.shelf.view) && (!found || len(o.shelf.view.Info.Readers) < len(s.view.Info.Readers)) {
-			s, found = o.shelf, true
+			s, found, own = o.shelf, true, len(o.shelf.view.Info.Readers) > 0
 		}
 	}
-	if !found && c.builtin && !slices.Contains(c.system, e.in.OS) {
+	switch {
+	case !found && c.builtin && !slices.Contains(c.system, e.in.OS):
 		s = e.newShelf(View{Info: store.Info{ID: store.ID("roots:" + c.id)}, Programme: true})
+	case c.builtin && (own || !found) && !s.view.Programme:
+		v := s.view
+		v.Programme = true
+		s = e.newShelf(v)
 	}
 	for i := range e.in.Overrides {
 		o := &e.in.Overrides[i]
@@ -351,7 +361,7 @@ func wordsOf(id string) func(*engine, finding, path) string {
 		case id == "chromium" && f.code == "cert.key_usage" && f.place != atLeaf:
 			text = "ERR_CERT_INVALID"
 		}
-		return strings.ReplaceAll(text, "HOST", e.host)
+		return e.withNames(text)
 	}
 }
 

@@ -17,6 +17,9 @@ import (
 // Schema is the schema of a [Document].
 const Schema = "certtrust.diagnose/v1"
 
+// reportKey is a cause that a client reports.
+type reportKey struct{ code, client string }
+
 // engine is one diagnosis.
 type engine struct {
 	ctx       context.Context
@@ -37,6 +40,7 @@ type engine struct {
 	shelves []*shelf
 	net     *fetches
 
+	reported map[reportKey]string // what clients are expected to say
 	outcomes []*outcome
 	findings []finding
 }
@@ -49,7 +53,7 @@ func Diagnose(ctx context.Context, in Input) *Document {
 	e := &engine{
 		ctx: ctx, in: in, lang: in.Lang, now: in.Now.UTC(), programme: in.Roots,
 		host:  strings.ToLower(strings.TrimSuffix(in.Capture.Target.Name(), ".")),
-		nodes: map[store.Fingerprint]*node{}, edges: map[[2]store.Fingerprint]edge{},
+		nodes: map[store.Fingerprint]*node{}, edges: map[[2]store.Fingerprint]edge{}, reported: map[reportKey]string{},
 	}
 	if e.lang != Japanese {
 		e.lang = English

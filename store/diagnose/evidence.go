@@ -95,8 +95,9 @@ type View struct {
 	Err     error  // the store could not be read, or not completely
 	Counts  bool   // the verdict depends on it
 	Package string // what the store came with, such as "ca-certificates 20230311", "" if unknown
-	// Programme: besides what it holds, its readers trust the public roots,
-	// which they bring along themselves, as Firefox and Chromium do.
+	// Programme: besides what it holds, its readers trust the public roots:
+	// they bring them along, as Firefox and Chromium do, or fetch them when
+	// they are needed, as Windows does.
 	Programme bool
 }
 

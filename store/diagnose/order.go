@@ -13,6 +13,10 @@ func (e *engine) judgeOrder() {
 	if len(e.sent) < 2 {
 		return
 	}
+	if e.exhausted {
+		e.report(finding{code: "chain.too_complex", severity: Warning, confidence: Proven, depth: -1, place: nowhere, args: []any{len(e.in.Capture.Certificates)},
+			evidence: []Evidence{e.evidence("field", evSent, e.sentList())}})
+	}
 	var used []*node
 	for _, o := range e.outcomes {
 		p := o.path
@@ -150,8 +154,11 @@ func (e *engine) judgePolicy() {
 				args: []any{e.name(e.leaf), string(o.shelf.id)}, evidence: []Evidence{e.evidence("store", evIsAnchor, string(o.shelf.id), e.name(e.leaf))}})
 		}
 	}
+	readable := slices.ContainsFunc(e.outcomes, func(o *outcome) bool { return !o.unknown && o.shelf.view.Counts })
 	for _, o := range e.outcomes {
 		switch {
+		case o.unknown && o.shelf.view.Counts && !readable:
+			e.storeFinding("store.unreadable", Error, o, string(o.shelf.id), e.errText(o.shelf.view.Err))
 		case o.unknown:
 			e.storeFinding("store.unreadable", Warning, o, string(o.shelf.id), e.errText(o.shelf.view.Err))
 		case o.shelf.view.Err != nil:
