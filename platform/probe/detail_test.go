@@ -274,7 +274,7 @@ func TestEveryStep(t *testing.T) {
 		total := int(whole.read.Load())
 		var wait sync.WaitGroup
 		room := make(chan bool, 8)
-		for at := 1; at < total; at += 61 {
+		for at := 1; at < total; at += 127 {
 			for _, d := range []*dialer{{to: s.Addr, cut: at}, {to: s.Addr, flip: at}} {
 				room <- true
 				wait.Go(func() {
