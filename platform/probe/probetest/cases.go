@@ -87,11 +87,10 @@ func goodCases() []Case {
 			b.serveTLS(chain(b.leaf(root)))
 		}},
 		{Name: "good-rsa", About: "RSA all the way", Sent: 2, Clients: everyone(true), build: func(b *builder) {
-			key := rsaKey(2048)
-			root := b.root("RSA Root", key)
+			root := b.root("RSA Root", rsaKey(2048))
 			b.trust(root)
-			sub := b.sub(root, "RSA Issuing CA", rsaKey(2048))
-			b.serveTLS(chain(b.leaf(sub, key), sub))
+			sub := b.sub(root, "RSA Issuing CA", sameKey(root))
+			b.serveTLS(chain(b.leaf(sub, rsaKey(2048)), sub))
 		}},
 		{Name: "good-tls12", About: "nothing newer than TLS 1.2", Sent: 2, Clients: everyone(true), build: func(b *builder) {
 			_, sub := b.twoTier()

@@ -209,7 +209,7 @@ func extension(oid asn1.ObjectIdentifier, critical bool, value []byte) option {
 }
 
 func rsaKey(bits int) option {
-	return withKey(must(rsa.GenerateKey(rand.Reader, bits)))
+	return func(r *recipe) { r.key = must(rsa.GenerateKey(rand.Reader, bits)) }
 }
 
 // chain is what a server sends, with the key of the first.
