@@ -62,6 +62,7 @@ func Diagnose(ctx context.Context, in Input) *Document {
 		e.programme = roots.Mozilla()
 	}
 	e.net = newFetches(e)
+	e.in.Overrides = slices.DeleteFunc(slices.Clone(in.Overrides), func(o Override) bool { return !o.Concerns(in.Capture.Target) })
 	if len(in.Views) == 0 {
 		e.in.Views = []View{{Info: store.Info{ID: "roots:mozilla", Backend: "roots", Title: "Mozilla", Scope: store.ScopeSystem}, Programme: true, Counts: true}}
 	}

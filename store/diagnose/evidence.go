@@ -109,6 +109,9 @@ type Override struct {
 	Name   string       // the variable or setting: "cafile", "strict-ssl", …
 	Value  string       // untrusted text
 	Effect OverrideKind // what it does
+	// Only is the server or the address that it is for, as it is written there;
+	// "" = all.
+	Only string
 	// Roots are the anchors that it makes the client use, for Replaces and
 	// Adds; nil if they could not be read, with Err.
 	Roots []*store.Cert
