@@ -24,6 +24,10 @@ const anchorMode fs.FileMode = 0o644
 // toolTimeout is how long the update tool may take.
 const toolTimeout = 5 * time.Minute
 
+// lockWaits is how much longer than for another program a change waits for
+// another certtrust: there may be several before it, and each comes to its end.
+const lockWaits = 4
+
 // Apply does a plan. What it writes is an anchor file for each certificate;
 // the rest is made by the distribution's tool, whose success is believed only
 // when the bundle, the links, the modes and Java's key store say the same. If
@@ -37,7 +41,7 @@ func (s *Store) Apply(ctx context.Context, plan store.Plan) (store.Receipt, erro
 		if err := s.info.Access.Write.Err("apply", s.info.ID); err != nil {
 			return receipt, err
 		}
-		unlock, err := s.host.Lock(ctx, path.Join(s.host.StateDir(store.ScopeSystem), "lock"), s.Wait, "certtrust")
+		unlock, err := s.host.Lock(ctx, path.Join(s.host.StateDir(store.ScopeSystem), "lock"), lockWaits*s.Wait, "certtrust")
 		if err != nil {
 			return receipt, s.fail("apply", "", err)
 		}
@@ -462,6 +466,11 @@ func (s *Store) check(ctx context.Context, p *planner) error {
 // checkJava reads back whether Java's key store has followed.
 func (s *Store) checkJava(st *state, p *planner) error {
 	j := s.readJava()
+	if p.java.readable() && j.err != nil {
+		return &store.Error{Path: s.family.java.path,
+			Err:  store.Because(store.ErrFailed, "Java's key store was broken: %w", j.err),
+			Hint: "look what " + s.family.java.hook + " says"}
+	}
 	if !j.readable() {
 		if j.follows {
 			p.notice("Java's key store %s cannot be read (%v), so it is not known whether Java follows", s.family.java.path, j.err)
