@@ -192,7 +192,7 @@ func killAfter(t *testing.T, cmd *exec.Cmd, delay time.Duration, group bool) (en
 // reap waits until what a killed process had started has come to its end.
 func reap(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; {
+	for deadline := time.Now().Add(3 * time.Minute); ; {
 		pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
 		switch {
 		case err == syscall.ECHILD:
