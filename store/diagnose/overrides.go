@@ -1,6 +1,9 @@
 package diagnose
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/certtrust/certtrust/store"
 )
 
@@ -12,8 +15,10 @@ var overrideEffects = map[OverrideKind]Text{
 }
 
 // judgeOverrides warns of what makes programs look elsewhere, or not at all.
+// What one setting does to several programs is said once.
 func (e *engine) judgeOverrides() {
-	for _, o := range e.in.Overrides {
+	for _, group := range groupOverrides(e.in.Overrides) {
+		o := group[0]
 		source, value := store.Printable(shorten(o.Source)), store.Printable(shorten(o.Value))
 		proof := e.evidence("store", evOverride, source, store.Printable(o.Name), value)
 		proof.Data = map[string]string{"client": o.Client, "source": o.Source, "field": o.Name, "value": o.Value}
@@ -21,7 +26,11 @@ func (e *engine) judgeOverrides() {
 			f := finding{code: code, severity: severity, confidence: Proven, depth: -1, place: nowhere, args: args, evidence: []Evidence{proof}, detail: o.Client + o.Source}
 			e.report(f)
 		}
-		client := clientTitle(o.Client)
+		var titles []string
+		for _, o := range group {
+			titles = append(titles, clientTitle(o.Client))
+		}
+		client := strings.Join(titles, ", ")
 		switch {
 		case o.Effect == Disables:
 			add("store.verification_off", Warning, client, source)
@@ -46,6 +55,21 @@ func (e *engine) judgeOverrides() {
 			}
 		}
 	}
+}
+
+// groupOverrides puts together what one setting does to several programs.
+func groupOverrides(all []Override) (groups [][]Override) {
+	for _, o := range all {
+		i := slices.IndexFunc(groups, func(g []Override) bool {
+			return g[0].Source == o.Source && g[0].Name == o.Name && g[0].Value == o.Value && g[0].Effect == o.Effect && g[0].Only == o.Only
+		})
+		if i < 0 {
+			groups = append(groups, []Override{o})
+		} else {
+			groups[i] = append(groups[i], o)
+		}
+	}
+	return groups
 }
 
 // overrideView is a store of the roots that an override makes a program use.

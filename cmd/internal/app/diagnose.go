@@ -451,7 +451,7 @@ func (a *App) fix(c *cli.Context, d *diagnosis, doc render.DiagnoseDoc, capture 
 var (
 	textNotYours = diagnose.Text{
 		EN: "there is nothing to be changed in the stores here: see what to do above",
-		JA: "このマシンの証明書ストアに加えるべき変更はない: 上の対処方法を参照",
+		JA: "このマシンの証明書ストアで変更すべき点はありません。上の対処方法をご覧ください",
 	}
 	textThisRoot = diagnose.Text{
 		EN: "To trust: %s\n  SHA-256 %s",
@@ -459,11 +459,11 @@ var (
 	}
 	textCompare = diagnose.Text{
 		EN: "Compare the fingerprint with what the owner of this CA tells you by another way than this connection.",
-		JA: "この接続とは別の手段で CA の管理者から得た値と、フィンガープリントを照合すること。",
+		JA: "この接続とは別の経路で認証局の管理者から得たフィンガープリントと照合してください。",
 	}
 	textSame = diagnose.Text{
 		EN: "Is it the same, and shall this CA be trusted?",
-		JA: "一致しているか。この CA を信頼するか?",
+		JA: "一致していますか。この認証局を信頼しますか?",
 	}
 )
 

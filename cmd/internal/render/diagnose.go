@@ -74,6 +74,11 @@ var (
 	textRefuses    = diagnose.Text{EN: "refuses", JA: "拒否する"}
 	textUnknown    = diagnose.Text{EN: "cannot be told", JA: "不明"}
 	textNotCounted = diagnose.Text{EN: "(does not count for the verdict)", JA: "(判定には含めない)"}
+	textEffects    = map[diagnose.OverrideKind]diagnose.Text{
+		diagnose.Replaces: {EN: "roots of its own, instead of the stores, for %s", JA: "証明書ストアの代わりに独自のルートを使わせる (%s)"},
+		diagnose.Adds:     {EN: "more roots for %s", JA: "ルートを追加する (%s)"},
+		diagnose.Disables: {EN: "no verification at all by %s", JA: "検証を無効にする (%s)"},
+	}
 	textClientCert = diagnose.Text{EN: "asks for a client certificate", JA: "クライアント証明書を要求"}
 )
 
@@ -89,7 +94,9 @@ func (d DiagnoseDoc) Text(s *term.Streams) error {
 	d.chain(w)
 	d.causes(w, textWhy, d.Causes)
 	d.fixes(w)
-	d.causes(w, textWarnings, d.Warnings)
+	d.causes(w, textWarnings, slices.DeleteFunc(slices.Clone(d.Warnings), func(c diagnose.Cause) bool {
+		return c.Code == "store.override" && c.Severity == diagnose.Info // the last section has it
+	}))
 	d.stores(w)
 	d.clients(w)
 	return w.err
@@ -284,7 +291,7 @@ func (d DiagnoseDoc) fixes(w *textWriter) {
 	for _, f := range d.Fixes {
 		where := d.say(textWho[f.Who])
 		if f.Store != nil {
-			where += ", " + *f.Store
+			where += " (" + *f.Store + ")"
 		}
 		w.line("  ", w.s.Paint(term.Bold, term.Safe(where+": ")), term.Safe(f.Summary))
 		for _, c := range f.Commands {
@@ -343,14 +350,29 @@ func (d DiagnoseDoc) clients(w *textWriter) {
 		} else if c.Accepts != nil {
 			verdict = Cell{d.say(textRefuses), term.Red}
 		}
-		t.Row(Cell{Text: c.ID}, verdict, Cell{Text: strings.Join(include(nil, c.Error, c.Why), ": ")})
+		why := c.Why
+		if len(d.Causes) > 0 && why == d.Causes[0].Summary {
+			why = "" // it is the first thing that is said
+		}
+		t.Row(Cell{Text: c.ID}, verdict, Cell{Text: strings.Join(include(nil, c.Error, why), ": ")})
 	}
 	w.table(t, "  ")
 	if len(d.Overrides) == 0 {
 		return
 	}
 	d.heading(w, textEnviron)
+	type source struct{ name, effect string }
+	var order []source
+	programs := map[source][]string{}
 	for _, o := range d.Overrides {
-		w.line("  ", term.Safe(fmt.Sprintf("%s (%s): %s", store.Printable(o.Source), o.Client, o.Effect)))
+		from := source{o.Source, o.Effect}
+		if programs[from] == nil {
+			order = append(order, from)
+		}
+		programs[from] = include(programs[from], o.Client)
+	}
+	for _, from := range order {
+		effect := d.say(textEffects[diagnose.OverrideKind(from.effect)], strings.Join(programs[from], ", "))
+		w.line("  ", term.Safe(store.Printable(from.name)+": "+effect))
 	}
 }
