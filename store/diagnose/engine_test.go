@@ -324,7 +324,7 @@ func TestCancelled(t *testing.T) {
 
 // Every document fits the contract.
 func TestSchema(t *testing.T) {
-	raw, err := os.ReadFile("testdata/diagnose.schema.json")
+	raw, err := os.ReadFile("../../testdata/schema/diagnose.json")
 	if err != nil {
 		t.Fatal(err)
 	}

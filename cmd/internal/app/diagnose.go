@@ -104,18 +104,11 @@ func (a *App) diagnose(c *cli.Context) error {
 	} else if docs, captures, err = d.ask(c, targets); err != nil {
 		return err
 	}
-	errs := d.unread(selector(c))
-	for _, err := range errs {
-		a.Streams.Warningf("%v", err)
-	}
-	for _, doc := range docs {
-		errs = append(errs, verdictError(doc, c.IsSet("expiring"), failOn))
-	}
-	err = several(slices.DeleteFunc(errs, func(err error) bool { return err == nil }))
+	errs := append(d.unread(selector(c)), verdicts(docs, c.IsSet("expiring"), failOn)...)
+	err = several(errs)
 	if written := a.writeDiagnoses(c, d, docs); written != nil {
 		return written
 	}
-	resultOf(c).told = true
 	if c.Bool("fix") {
 		return a.fix(c, d, docs[0], captures[0], err)
 	}
@@ -358,21 +351,52 @@ func (d *diagnosis) unread(sel platform.Selector) []error {
 	return errs
 }
 
-// verdictError returns what a diagnosis means for the exit code.
-func verdictError(doc render.DiagnoseDoc, expiring bool, failOn string) error {
-	switch doc.Verdict {
-	case diagnose.Trusted:
-	case diagnose.Untrusted:
-		return store.Because(store.ErrFindings, "%s", doc.Summary)
-	default:
-		return store.Because(store.ErrNoVerdict, "%s", doc.Summary)
-	}
-	for _, w := range doc.Warnings {
-		if w.Severity == diagnose.Warning && failOn == string(diagnose.Warning) || expiring && w.Code == "time.expiring_soon" {
-			return store.Because(store.ErrFindings, "%s", w.Summary)
+// verdicts returns what diagnoses mean for the exit code: an error for those
+// that found something, and one for those that came to no verdict.
+func verdicts(docs []render.DiagnoseDoc, expiring bool, failOn string) (errs []error) {
+	var found, unknown []string
+	for _, doc := range docs {
+		switch {
+		case doc.Verdict == diagnose.Untrusted:
+			found = append(found, told(doc, doc.Causes))
+		case doc.Verdict != diagnose.Trusted:
+			unknown = append(unknown, told(doc, doc.Causes))
+		default:
+			bad := slices.DeleteFunc(slices.Clone(doc.Warnings), func(w diagnose.Cause) bool {
+				return !(w.Severity == diagnose.Warning && failOn == string(diagnose.Warning) || expiring && w.Code == "time.expiring_soon")
+			})
+			if len(bad) > 0 {
+				found = append(found, told(doc, bad))
+			}
 		}
 	}
-	return nil
+	for _, e := range []struct {
+		kind error
+		text string
+		list []string
+	}{
+		{store.ErrNoVerdict, "could not be judged", unknown},
+		{store.ErrFindings, "have findings", found},
+	} {
+		switch {
+		case len(e.list) == 1:
+			errs = append(errs, store.Because(e.kind, "%s", e.list[0]))
+		case len(e.list) > 1:
+			errs = append(errs, store.Because(e.kind, "%d of %d servers %s", len(e.list), len(docs), e.text))
+		}
+	}
+	return errs
+}
+
+// told names a server, what was found, and by what code.
+func told(doc render.DiagnoseDoc, causes []diagnose.Cause) string {
+	codes := make([]string, 0, len(causes))
+	for _, c := range causes {
+		if !slices.Contains(codes, c.Code) {
+			codes = append(codes, c.Code)
+		}
+	}
+	return store.Printable(doc.Target.Input) + ": " + strings.ReplaceAll(string(doc.Verdict), "_", " ") + ": " + strings.Join(codes, ", ")
 }
 
 // writeDiagnoses writes one diagnosis in full, or an overview of many.
@@ -423,14 +447,12 @@ func (a *App) fix(c *cli.Context, d *diagnosis, doc render.DiagnoseDoc, capture 
 	if doc.Verdict == diagnose.Trusted || len(doc.Causes) == 0 {
 		return found
 	}
-	a.Streams.Noticef("")
 	cause := doc.Causes[0]
 	root := rootOf(cause, doc, capture)
 	if !slices.Contains(fixable, cause.Code) || root == nil {
 		a.Streams.Noticef("%s", textNotYours.In(d.lang))
 		return found
 	}
-	resultOf(c).told = false
 	if reason, hint := refusal(given{cert: root}, store.Concerns(root, a.Host.Now()), nil); reason != "" {
 		return &store.Error{Hint: hint, Err: store.Because(store.ErrInput, "\"%s\" is refused: %s", store.Printable(root.Label()), reason)}
 	}
@@ -458,8 +480,8 @@ var (
 		JA: "信頼する証明書: %s\n  SHA-256 %s",
 	}
 	textCompare = diagnose.Text{
-		EN: "Compare the fingerprint with what the owner of this CA tells you by another way than this connection.",
-		JA: "この接続とは別の経路で認証局の管理者から得たフィンガープリントと照合してください。",
+		EN: "Compare the fingerprint with what the owner of this CA tells you by another way than this connection",
+		JA: "この接続とは別の経路で認証局の管理者から得たフィンガープリントと照合してください",
 	}
 	textSame = diagnose.Text{
 		EN: "Is it the same, and shall this CA be trusted?",

@@ -35,6 +35,7 @@ import (
 	"github.com/certtrust/certtrust/platform"
 	"github.com/certtrust/certtrust/platform/anchors/anchorstest"
 	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/platform/probe/probetest"
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/certfile"
 	"github.com/certtrust/certtrust/store/storetest"
@@ -53,6 +54,9 @@ import (
 //	interrupt INT|KILL CODE certtrust …
 //	                          the same, and sends it that signal while the update
 //	                          tool is at work; the code of what is killed is -1
+//	serve NAME CASE           runs a server of package probetest: NAME is its
+//	                          address, NAMEhost what to ask for, and the files
+//	                          NAME-N.pem are the roots it is to be trusted by
 //	json PATH                 what is at that place of the JSON on stdout is
 //	     [== | != | ~ | =]    there, or equals, does not equal or matches a text,
 //	                          or becomes the value of a variable
@@ -108,7 +112,7 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"debian": scriptDebian, "mkca": scriptMkca, "mkpair": scriptMkpair, "exit": scriptExit, "json": scriptJSON,
+			"serve": scriptServe, "debian": scriptDebian, "mkca": scriptMkca, "mkpair": scriptMkpair, "exit": scriptExit, "json": scriptJSON,
 			"tree": scriptTree, "sametree": scriptSameTree, "untouched": scriptUntouched,
 			"mode": scriptMode, "write": scriptWrite, "mkfifo": scriptFIFO, "unhash": scriptUnhash, "interrupt": scriptInterrupt, "noise": scriptNoise, "sparse": scriptSparse, "mkp12": scriptMkp12,
 		},
@@ -387,6 +391,29 @@ func scriptMkca(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.Chmod(file, 0o644)) // whatever the umask
 }
 
+// scriptServe runs a server until the script ends.
+func scriptServe(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: serve NAME CASE")
+	}
+	c, known := probetest.Find(args[1])
+	if !known {
+		ts.Fatalf("serve: there is no case %q", args[1])
+	}
+	s, err := probetest.Start(context.Background(), c, probetest.Options{})
+	ts.Check(err)
+	ts.Defer(s.Close)
+	ts.Setenv(args[0], s.Addr)
+	ts.Setenv(args[0]+"host", s.Target.Input)
+	for i, root := range s.Roots() {
+		ts.Check(os.WriteFile(ts.MkAbs(fmt.Sprintf("%s-%d.pem", args[0], i)), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.Raw}), 0o644))
+	}
+	if len(s.Sent) > 0 {
+		fp := store.FingerprintOf(s.Sent[len(s.Sent)-1]).String() // of what was sent last
+		ts.Setenv(args[0]+"last", fp)
+	}
+}
+
 // scriptMkpair changes the signature of one certificate until two of the
 // results begin alike.
 func scriptMkpair(ts *testscript.TestScript, _ bool, args []string) {
@@ -500,8 +527,8 @@ func schemaFile(id string, line bool) string {
 	switch {
 	case slices.Contains(render.ChangeCommands(), name):
 		return "change"
-	case line && name == "list":
-		return "list-header"
+	case line && (name == "list" || name == "diagnose-list"):
+		return name + "-header"
 	}
 	return name
 }
@@ -570,7 +597,7 @@ func scriptJSON(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-var pathStep = regexp.MustCompile(`^(?:\.([A-Za-z0-9]+)|\[(\d+)\]|\[([A-Za-z0-9]+)=([^\]]*)\])`)
+var pathStep = regexp.MustCompile(`^(?:\.([A-Za-z0-9_]+)|\[(\d+)\]|\[([A-Za-z0-9_]+)=([^\]]*)\])`)
 
 func lookUp(value any, path string) (any, error) {
 	for rest := path; rest != ""; {
