@@ -97,7 +97,7 @@ var words = map[string]calls{
 		"errSecCertificateNotValidYet (-67819)", "CERT_E_EXPIRED (0x800B0101)", "NotTimeValid"},
 	"time.clock_wrong": {"ERR_CERT_DATE_INVALID", "SEC_ERROR_EXPIRED_CERTIFICATE", 10, javaInvalid + ": validity check failed", "x509: certificate has expired or is not yet valid", "The certificate chain uses expired certificate",
 		"errSecCertificateExpired (-67818)", "CERT_E_EXPIRED (0x800B0101)", "NotTimeValid"},
-	"time.validity_too_long": {"", "", 0, "", "", "", "errSecCertificateValidityPeriodTooLong (-67901)", "", ""},
+	"time.validity_too_long": {"ERR_CERT_VALIDITY_TOO_LONG", "", 0, "", "", "", "errSecCertificateValidityPeriodTooLong (-67901)", "", ""},
 
 	"cert.malformed":             {"ERR_CERT_INVALID", "SEC_ERROR_BAD_DER", 0, "", "x509: malformed certificate", "", "", "CERT_E_MALFORMED (0x800B0108)", ""},
 	"cert.weak_signature":        {"ERR_CERT_INVALID", "SEC_ERROR_CERT_SIGNATURE_ALGORITHM_DISABLED", 68, "", goUnknown, "The certificate chain uses insecure algorithm", "errSecInvalidDigestAlgorithm (-67815)", "CERT_TRUST_HAS_WEAK_SIGNATURE (0x100000)", "HasWeakSignature"},

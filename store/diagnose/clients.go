@@ -43,7 +43,7 @@ var clients = []client{
 	{ // Chromium 156
 		id: "chromium", title: "Chromium, Chrome, Edge", builtin: true, system: []string{"windows", "darwin"}, aia: true,
 		ignores: []string{"revocation.revoked#crl", "revocation.revoked#ocsp", "cert.malformed#negative-serial", "cert.weak_key", "trust.leaf_as_anchor"},
-		minds:   []string{"policy.ct_required", "cert.key_usage#no-signature", "trust.distrust_after", "chain.extra_certs#size"},
+		minds:   []string{"policy.ct_required", "time.validity_too_long#public", "cert.key_usage#no-signature", "trust.distrust_after", "chain.extra_certs#size"},
 		words:   wordsOf("chromium"),
 	},
 	{ // Firefox 153 ESR
@@ -199,7 +199,7 @@ func (e *engine) predict(c *client) ClientView {
 			if f.code == "name.default_certificate" || c.cn && e.onlyCN() {
 				continue
 			}
-		case f.code == "policy.ct_required":
+		case f.code == "policy.ct_required" || f.detail == "public":
 			if p.anchor == nil || !e.public(p.top()) {
 				continue
 			}

@@ -6,6 +6,7 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -93,6 +94,13 @@ type diagnoseCase struct {
 	name string
 	in   func(t *testing.T, w *world) Input
 	want string // as errorsAndWarnings writes
+}
+
+// sct is the proof that a certificate was logged: here an empty list.
+func sct() storetest.Option {
+	return storetest.Template(func(c *x509.Certificate) {
+		c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: []int{1, 3, 6, 1, 4, 1, 11129, 2, 4, 2}, Value: []byte{4, 2, 0, 0}})
+	})
 }
 
 var day = 24 * time.Hour
@@ -262,6 +270,19 @@ var cases = []diagnoseCase{
 	{"valid for too long", func(t *testing.T, w *world) Input {
 		return w.input(w.leaf(t, w.inter, storetest.Validity(w.now.Add(-80*day), w.now.Add(3000*day))), w.inter)
 	}, "|time.validity_too_long"},
+	{"a serial number used twice", func(t *testing.T, w *world) Input {
+		return w.input(w.leaf(t, w.inter, storetest.Serial(big.NewInt(7))), w.inter, w.inter.Intermediate(t, storetest.Serial(big.NewInt(7))))
+	}, "|cert.duplicate_serial"},
+	{"public, and valid for too long", func(t *testing.T, w *world) Input {
+		in := w.input(w.leaf(t, w.inter, storetest.Validity(w.now.Add(-80*day), w.now.Add(700*day)), sct()), w.inter)
+		in.Roots = roots.New("Test", roots.Date(), []roots.Root{{Cert: w.root.Cert()}})
+		return in
+	}, "|time.validity_too_long"},
+	{"public and not logged", func(t *testing.T, w *world) Input {
+		in := w.input(w.leaf(t, w.inter), w.inter)
+		in.Roots = roots.New("Test", roots.Date(), []roots.Root{{Cert: w.root.Cert()}})
+		return in
+	}, "|policy.ct_required"},
 	{"clock behind", func(t *testing.T, w *world) Input {
 		in := w.input(w.leaf(t, w.inter), w.inter)
 		in.Now = time.Date(2020, 5, 1, 0, 0, 0, 0, time.UTC)

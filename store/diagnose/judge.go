@@ -261,7 +261,7 @@ func (e *engine) judgePurpose(n *node, i int, name string, where place, add adde
 	}
 	days := int(n.NotAfter.Sub(n.NotBefore).Hours() / 24)
 	if days > 825 && n.NotBefore.After(time.Date(2019, 7, 1, 0, 0, 0, 0, time.UTC)) {
-		add("time.validity_too_long", Warning, []any{name, days}, e.field(n, "validity", fmt.Sprint(days), "<= 825"))
+		add("time.validity_too_long", Warning, []any{name, days, 825}, e.field(n, "validity", fmt.Sprint(days), "<= 825"))
 	}
 }
 
