@@ -133,8 +133,9 @@ var words = map[string]calls{
 	"tls.client_cert_rejected": {"ERR_BAD_SSL_CLIENT_AUTH_CERT", "SSL_ERROR_UNKNOWN_CA_ALERT", 0, "Received fatal alert: unknown_ca", "remote error: tls: unknown certificate authority", "A TLS fatal alert has been received", "", "", ""},
 }
 
-// clientErrors returns what clients call a cause, by client.
-func clientErrors(code, host string) map[string]string {
+// clientErrors returns what clients call a cause, by client. HOST and OTHER
+// stand in it for the name that was asked for and those of the certificate.
+func clientErrors(code string) map[string]string {
 	w, ok := words[code]
 	if !ok {
 		return nil
@@ -149,7 +150,7 @@ func clientErrors(code, host string) map[string]string {
 	set("firefox", w.firefox)
 	if t, ok := openSSL[w.openssl]; ok {
 		for _, id := range []string{"openssl", "curl", "python", "node"} {
-			set(id, opensslWords(id, w.openssl, t.text, t.node, host))
+			set(id, opensslWords(id, w.openssl, t.text, t.node))
 		}
 	}
 	set("java", w.java)
@@ -162,19 +163,16 @@ func clientErrors(code, host string) map[string]string {
 }
 
 // opensslWords writes an error of OpenSSL as its users do.
-func opensslWords(id string, number int, text, node, host string) string {
-	if host == "" {
-		host = "HOST"
-	}
+func opensslWords(id string, number int, text, node string) string {
 	switch id {
 	case "curl":
 		if number == 62 || number == 64 {
-			return "curl: (60) SSL: no alternative certificate subject name matches target host name '" + host + "'"
+			return "curl: (60) SSL: no alternative certificate subject name matches target host name 'HOST'"
 		}
 		return "curl: (60) SSL certificate problem: " + text
 	case "python":
 		if number == 62 {
-			text = "Hostname mismatch, certificate is not valid for '" + host + "'"
+			text = "Hostname mismatch, certificate is not valid for 'HOST'"
 		}
 		return "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: " + text
 	case "node":

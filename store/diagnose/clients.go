@@ -178,7 +178,7 @@ func (e *engine) predict(c *client) ClientView {
 		// else that ended the connection is of the probe's making.
 		if f != nil && f.Code != "tls.no_shared_cipher" && !strings.HasPrefix(f.Code, "tls.client_cert") {
 			answer(false)
-			view.Error = clientErrors(f.Code, e.host)[c.id]
+			view.Error = e.withNames(clientErrors(f.Code)[c.id])
 		}
 		if len(e.findings) > 0 {
 			view.Why = e.cause(e.findings[0]).Summary
@@ -330,7 +330,7 @@ func (e *engine) clientPath(c *client, s *shelf) (best path, against []finding) 
 			}
 			bad = append(bad, c.first(reasons))
 		case c.builds != goesBack && !e.signedThrough(p):
-			bad = append(bad, finding{code: "trust.same_name_other_key", severity: Error, detail: "signature", cert: p.top(), args: []any{e.name(p.top()), string(s.id)}})
+			bad = append(bad, finding{code: "trust.same_name_other_key", severity: Error, detail: "signature", cert: p.top(), args: []any{e.name(p.top()), s.shown()}})
 		}
 		if i == 0 || len(bad) < len(against) {
 			best, against = p, bad
@@ -350,7 +350,7 @@ func (e *engine) endsElsewhere(s *shelf) bool {
 
 func wordsOf(id string) func(*engine, finding, path) string {
 	return func(e *engine, f finding, p path) string {
-		text := clientErrors(f.code, e.host)[id]
+		text := clientErrors(f.code)[id]
 		switch {
 		case id == "firefox" && f.code == "time.not_yet_valid" && f.place != atLeaf:
 			text = "MOZILLA_PKIX_ERROR_NOT_YET_VALID_ISSUER_CERTIFICATE"
@@ -395,7 +395,7 @@ func opensslSays(id string) func(*engine, finding, path) string {
 		if !ok {
 			return ""
 		}
-		return opensslWords(id, number, t.text, t.node, e.host)
+		return e.withNames(opensslWords(id, number, t.text, t.node))
 	}
 }
 

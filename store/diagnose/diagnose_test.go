@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/roots"
@@ -430,6 +431,33 @@ func TestCauses(t *testing.T) {
 	}
 }
 
+// sentencesOf returns what a person reads.
+func sentencesOf(d *Document) []string {
+	out := []string{d.Summary}
+	for _, c := range append(slices.Clone(d.Causes), d.Warnings...) {
+		out = append(out, c.Summary, c.Meaning, c.Hint, c.IdentifiedAs)
+		for _, e := range c.Evidence {
+			out = append(out, e.Text)
+		}
+		for _, e := range c.ClientErrors {
+			out = append(out, e)
+		}
+	}
+	for _, f := range d.Fixes {
+		out = append(append(append(out, f.Summary), f.Commands...), f.Steps...)
+	}
+	for _, v := range d.Clients {
+		out = append(out, v.Error, v.Why)
+	}
+	for _, c := range d.Chain {
+		out = append(append(out, c.Subject, c.Issuer), c.Names...)
+	}
+	for _, o := range d.Overrides {
+		out = append(out, o.Source, o.Name, o.Value, o.Error)
+	}
+	return out
+}
+
 // checkDocument checks what holds for every diagnosis.
 func checkDocument(t *testing.T, d *Document) {
 	t.Helper()
@@ -442,6 +470,11 @@ func checkDocument(t *testing.T, d *Document) {
 	text := fmt.Sprintf("%+v", d)
 	if i := strings.Index(text, "%!"); i >= 0 {
 		t.Errorf("an argument is missing or too much: …%s…", text[max(0, i-60):min(len(text), i+60)])
+	}
+	for _, s := range sentencesOf(d) {
+		if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Errorf("unfit for a terminal: %q", s)
+		}
 	}
 	for _, c := range append(slices.Clone(d.Causes), d.Warnings...) {
 		if _, ok := Lookup(c.Code, English); !ok {

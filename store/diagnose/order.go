@@ -185,18 +185,18 @@ func (e *engine) judgePolicy() {
 		}
 		if len(o.path.certs) == 1 {
 			e.report(finding{code: "trust.leaf_as_anchor", severity: Warning, confidence: Proven, cert: e.leaf, place: atAnchor,
-				args: []any{e.name(e.leaf), string(o.shelf.id)}, evidence: []Evidence{e.evidence("store", evIsAnchor, string(o.shelf.id), e.name(e.leaf))}})
+				args: []any{e.name(e.leaf), o.shelf.shown()}, evidence: []Evidence{e.evidence("store", evIsAnchor, o.shelf.shown(), e.name(e.leaf))}})
 		}
 	}
 	readable := slices.ContainsFunc(e.outcomes, func(o *outcome) bool { return !o.unknown && o.shelf.view.Counts })
 	for _, o := range e.outcomes {
 		switch {
 		case o.unknown && o.shelf.view.Counts && !readable:
-			e.storeFinding("store.unreadable", Error, o, string(o.shelf.id), e.errText(o.shelf.view.Err))
+			e.storeFinding("store.unreadable", Error, o, o.shelf.shown(), e.errText(o.shelf.view.Err))
 		case o.unknown:
-			e.storeFinding("store.unreadable", Warning, o, string(o.shelf.id), e.errText(o.shelf.view.Err))
+			e.storeFinding("store.unreadable", Warning, o, o.shelf.shown(), e.errText(o.shelf.view.Err))
 		case o.shelf.view.Err != nil:
-			e.storeFinding("store.unreadable", Info, o, string(o.shelf.id), e.errText(o.shelf.view.Err))
+			e.storeFinding("store.unreadable", Info, o, o.shelf.shown(), e.errText(o.shelf.view.Err))
 		}
 	}
 }

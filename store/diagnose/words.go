@@ -107,6 +107,7 @@ var (
 	wordSCT              = Text{"the timestamp in the server's certificate", "サーバー証明書に含まれるタイムスタンプ"}
 	wordAtLeast          = Text{"%s or later", "%s 以降"}
 	wordCertificates     = Text{"%d certificates", "%d 個の証明書"}
+	wordProbably         = Text{"probably %s", "おそらく %s"}
 	wordHours            = Text{"%d hours", "%d 時間"}
 	wordDays             = Text{"%d days", "%d 日"}
 	wordMonths           = Text{"%d months", "%d か月"}
