@@ -14,7 +14,7 @@ func (e *engine) cause(f finding) Cause {
 	c := Cause{
 		Code: f.code, Severity: f.severity, Confidence: f.confidence, Evidence: f.evidence, Hint: f.hint,
 		IdentifiedAs: store.Printable(f.identified), Repairable: f.repairable, Repair: f.repair,
-		ClientErrors: clientErrors(f.code, e.host),
+		ClientErrors: clientErrors(f.code),
 	}
 	for id, text := range c.ClientErrors {
 		c.ClientErrors[id] = e.withNames(text)
@@ -299,5 +299,5 @@ func (e *engine) describeOverrides() (out []DocOver) {
 // storeFinding reports something about a store.
 func (e *engine) storeFinding(code string, severity Severity, o *outcome, args ...any) {
 	e.report(finding{code: code, severity: severity, confidence: Proven, depth: -1, place: nowhere, args: args, detail: string(o.shelf.id), stores: []store.ID{o.shelf.id},
-		evidence: []Evidence{e.evidence("store", evStoreError, string(o.shelf.id), e.errText(o.shelf.view.Err))}})
+		evidence: []Evidence{e.evidence("store", evStoreError, o.shelf.shown(), e.errText(o.shelf.view.Err))}})
 }

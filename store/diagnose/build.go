@@ -116,6 +116,15 @@ func (e *engine) newShelf(v View) *shelf {
 	return s
 }
 
+// shown returns what the store is called in a sentence.
+func (s *shelf) shown() string {
+	id, title := store.Printable(string(s.id)), store.Printable(shorten(s.view.Info.Title))
+	if title == "" {
+		return id
+	}
+	return title + " (" + id + ")"
+}
+
 func (s *shelf) add(i *item) {
 	if old := s.items[i.cert.SHA256]; old != nil {
 		// Twice in one store: what refuses counts, then what trusts.

@@ -46,7 +46,7 @@ func Lookup(code string, lang Lang) (CodeInfo, bool) {
 func (r *codeRow) info(lang Lang) CodeInfo {
 	return CodeInfo{
 		Code: r.code, Title: r.title.In(lang), Meaning: r.meaning.In(lang), Tell: r.tell.In(lang),
-		Fixes: slices.Clone(r.fixes), ClientErrors: clientErrors(r.code, ""),
+		Fixes: slices.Clone(r.fixes), ClientErrors: clientErrors(r.code),
 	}
 }
 

@@ -97,7 +97,7 @@ var words = map[string]calls{
 		"errSecCertificateNotValidYet (-67819)", "CERT_E_EXPIRED (0x800B0101)", "NotTimeValid"},
 	"time.clock_wrong": {"ERR_CERT_DATE_INVALID", "SEC_ERROR_EXPIRED_CERTIFICATE", 10, javaInvalid + ": validity check failed", "x509: certificate has expired or is not yet valid", "The certificate chain uses expired certificate",
 		"errSecCertificateExpired (-67818)", "CERT_E_EXPIRED (0x800B0101)", "NotTimeValid"},
-	"time.validity_too_long": {"", "", 0, "", "", "", "errSecCertificateValidityPeriodTooLong (-67901)", "", ""},
+	"time.validity_too_long": {"ERR_CERT_VALIDITY_TOO_LONG", "", 0, "", "", "", "errSecCertificateValidityPeriodTooLong (-67901)", "", ""},
 
 	"cert.malformed":             {"ERR_CERT_INVALID", "SEC_ERROR_BAD_DER", 0, "", "x509: malformed certificate", "", "", "CERT_E_MALFORMED (0x800B0108)", ""},
 	"cert.weak_signature":        {"ERR_CERT_INVALID", "SEC_ERROR_CERT_SIGNATURE_ALGORITHM_DISABLED", 68, "", goUnknown, "The certificate chain uses insecure algorithm", "errSecInvalidDigestAlgorithm (-67815)", "CERT_TRUST_HAS_WEAK_SIGNATURE (0x100000)", "HasWeakSignature"},
@@ -133,8 +133,9 @@ var words = map[string]calls{
 	"tls.client_cert_rejected": {"ERR_BAD_SSL_CLIENT_AUTH_CERT", "SSL_ERROR_UNKNOWN_CA_ALERT", 0, "Received fatal alert: unknown_ca", "remote error: tls: unknown certificate authority", "A TLS fatal alert has been received", "", "", ""},
 }
 
-// clientErrors returns what clients call a cause, by client.
-func clientErrors(code, host string) map[string]string {
+// clientErrors returns what clients call a cause, by client. HOST and OTHER
+// stand in it for the name that was asked for and those of the certificate.
+func clientErrors(code string) map[string]string {
 	w, ok := words[code]
 	if !ok {
 		return nil
@@ -149,7 +150,7 @@ func clientErrors(code, host string) map[string]string {
 	set("firefox", w.firefox)
 	if t, ok := openSSL[w.openssl]; ok {
 		for _, id := range []string{"openssl", "curl", "python", "node"} {
-			set(id, opensslWords(id, w.openssl, t.text, t.node, host))
+			set(id, opensslWords(id, w.openssl, t.text, t.node))
 		}
 	}
 	set("java", w.java)
@@ -162,19 +163,16 @@ func clientErrors(code, host string) map[string]string {
 }
 
 // opensslWords writes an error of OpenSSL as its users do.
-func opensslWords(id string, number int, text, node, host string) string {
-	if host == "" {
-		host = "HOST"
-	}
+func opensslWords(id string, number int, text, node string) string {
 	switch id {
 	case "curl":
 		if number == 62 || number == 64 {
-			return "curl: (60) SSL: no alternative certificate subject name matches target host name '" + host + "'"
+			return "curl: (60) SSL: no alternative certificate subject name matches target host name 'HOST'"
 		}
 		return "curl: (60) SSL certificate problem: " + text
 	case "python":
 		if number == 62 {
-			text = "Hostname mismatch, certificate is not valid for '" + host + "'"
+			text = "Hostname mismatch, certificate is not valid for 'HOST'"
 		}
 		return "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: " + text
 	case "node":

@@ -43,7 +43,7 @@ var clients = []client{
 	{ // Chromium 156
 		id: "chromium", title: "Chromium, Chrome, Edge", builtin: true, system: []string{"windows", "darwin"}, aia: true,
 		ignores: []string{"revocation.revoked#crl", "revocation.revoked#ocsp", "cert.malformed#negative-serial", "cert.weak_key", "trust.leaf_as_anchor"},
-		minds:   []string{"policy.ct_required", "cert.key_usage#no-signature", "trust.distrust_after", "chain.extra_certs#size"},
+		minds:   []string{"policy.ct_required", "time.validity_too_long#public", "cert.key_usage#no-signature", "trust.distrust_after", "chain.extra_certs#size"},
 		words:   wordsOf("chromium"),
 	},
 	{ // Firefox 153 ESR
@@ -178,7 +178,7 @@ func (e *engine) predict(c *client) ClientView {
 		// else that ended the connection is of the probe's making.
 		if f != nil && f.Code != "tls.no_shared_cipher" && !strings.HasPrefix(f.Code, "tls.client_cert") {
 			answer(false)
-			view.Error = clientErrors(f.Code, e.host)[c.id]
+			view.Error = e.withNames(clientErrors(f.Code)[c.id])
 		}
 		if len(e.findings) > 0 {
 			view.Why = e.cause(e.findings[0]).Summary
@@ -199,7 +199,7 @@ func (e *engine) predict(c *client) ClientView {
 			if f.code == "name.default_certificate" || c.cn && e.onlyCN() {
 				continue
 			}
-		case f.code == "policy.ct_required":
+		case f.code == "policy.ct_required" || f.detail == "public":
 			if p.anchor == nil || !e.public(p.top()) {
 				continue
 			}
@@ -330,7 +330,7 @@ func (e *engine) clientPath(c *client, s *shelf) (best path, against []finding) 
 			}
 			bad = append(bad, c.first(reasons))
 		case c.builds != goesBack && !e.signedThrough(p):
-			bad = append(bad, finding{code: "trust.same_name_other_key", severity: Error, detail: "signature", cert: p.top(), args: []any{e.name(p.top()), string(s.id)}})
+			bad = append(bad, finding{code: "trust.same_name_other_key", severity: Error, detail: "signature", cert: p.top(), args: []any{e.name(p.top()), s.shown()}})
 		}
 		if i == 0 || len(bad) < len(against) {
 			best, against = p, bad
@@ -350,7 +350,7 @@ func (e *engine) endsElsewhere(s *shelf) bool {
 
 func wordsOf(id string) func(*engine, finding, path) string {
 	return func(e *engine, f finding, p path) string {
-		text := clientErrors(f.code, e.host)[id]
+		text := clientErrors(f.code)[id]
 		switch {
 		case id == "firefox" && f.code == "time.not_yet_valid" && f.place != atLeaf:
 			text = "MOZILLA_PKIX_ERROR_NOT_YET_VALID_ISSUER_CERTIFICATE"
@@ -395,7 +395,7 @@ func opensslSays(id string) func(*engine, finding, path) string {
 		if !ok {
 			return ""
 		}
-		return opensslWords(id, number, t.text, t.node, e.host)
+		return e.withNames(opensslWords(id, number, t.text, t.node))
 	}
 }
 

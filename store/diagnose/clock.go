@@ -105,7 +105,11 @@ func (e *engine) judgeClock() {
 		confidence = Proven
 		drop()
 	}
-	wrong(e.day(agree[0].at), confidence, Error, proof...)
+	actual := e.t(wordProbably, e.day(agree[0].at))
+	if confidence == Proven {
+		actual = e.day(agree[0].at)
+	}
+	wrong(actual, confidence, Error, proof...)
 }
 
 // witnesses returns those who have said what time it is: the server, the

@@ -53,7 +53,7 @@ var certCodes = []codeRow{
 		Text{"The signature is right, but the hint as to which key made it is not.", "署名自体は正しいものの、どの鍵による署名かを示す情報が誤っています。"},
 		Text{}, reissue},
 	{"cert.duplicate_serial", Text{"A serial number used twice", "シリアル番号の重複"},
-		Text{"%[1]s has the serial number of another certificate of the same issuer.", "%[1]sは、同じ発行者の別の証明書とシリアル番号が重複しています。"},
+		Text{"%[1]s has the serial number of %[2]s, of the same issuer.", "%[1]sのシリアル番号は、同じ発行者の%[2]sと重複しています。"},
 		Text{"Firefox refuses the second one that it sees.", "Firefox は、後から見た方を拒否します。"},
 		Text{}, reissue},
 }
@@ -114,8 +114,8 @@ var timeCodes = []codeRow{
 		Text{"It is time to renew it.", "更新の時期です。"},
 		Text{}, []string{"server.renew_certificate"}},
 	{"time.validity_too_long", Text{"Valid for too long", "有効期間が長すぎる"},
-		Text{"%[1]s is valid for %[2]d days; Apple's systems take 825 at most.", "%[1]sの有効期間は %[2]d 日ですが、Apple 製品が受け入れるのは 825 日までです。"},
-		Text{"Safari and all programs on Apple's systems refuse it, also under a private root.", "プライベート認証局が発行したものでも、Safari をはじめ Apple 製品上のプログラムは拒否します。"},
+		Text{"%[1]s is valid for %[2]d days, and at most %[3]d are accepted by all.", "%[1]sの有効期間は %[2]d 日ですが、どこでも受け入れられるのは %[3]d 日までです。"},
+		Text{"Safari and all programs on Apple's systems refuse more than 825 days, also under a private root; under a public one, browsers take less.", "プライベート認証局が発行したものでも、825 日を超えると Safari をはじめ Apple 製品上のプログラムは拒否します。公的な認証局の場合、ブラウザーの上限はさらに短くなります。"},
 		Text{}, reissue},
 }
 

@@ -6,10 +6,12 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/roots"
@@ -93,6 +95,13 @@ type diagnoseCase struct {
 	name string
 	in   func(t *testing.T, w *world) Input
 	want string // as errorsAndWarnings writes
+}
+
+// sct is the proof that a certificate was logged: here an empty list.
+func sct() storetest.Option {
+	return storetest.Template(func(c *x509.Certificate) {
+		c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: []int{1, 3, 6, 1, 4, 1, 11129, 2, 4, 2}, Value: []byte{4, 2, 0, 0}})
+	})
 }
 
 var day = 24 * time.Hour
@@ -262,6 +271,19 @@ var cases = []diagnoseCase{
 	{"valid for too long", func(t *testing.T, w *world) Input {
 		return w.input(w.leaf(t, w.inter, storetest.Validity(w.now.Add(-80*day), w.now.Add(3000*day))), w.inter)
 	}, "|time.validity_too_long"},
+	{"a serial number used twice", func(t *testing.T, w *world) Input {
+		return w.input(w.leaf(t, w.inter, storetest.Serial(big.NewInt(7))), w.inter, w.inter.Intermediate(t, storetest.Serial(big.NewInt(7))))
+	}, "|cert.duplicate_serial"},
+	{"public, and valid for too long", func(t *testing.T, w *world) Input {
+		in := w.input(w.leaf(t, w.inter, storetest.Validity(w.now.Add(-80*day), w.now.Add(700*day)), sct()), w.inter)
+		in.Roots = roots.New("Test", roots.Date(), []roots.Root{{Cert: w.root.Cert()}})
+		return in
+	}, "|time.validity_too_long"},
+	{"public and not logged", func(t *testing.T, w *world) Input {
+		in := w.input(w.leaf(t, w.inter), w.inter)
+		in.Roots = roots.New("Test", roots.Date(), []roots.Root{{Cert: w.root.Cert()}})
+		return in
+	}, "|policy.ct_required"},
 	{"clock behind", func(t *testing.T, w *world) Input {
 		in := w.input(w.leaf(t, w.inter), w.inter)
 		in.Now = time.Date(2020, 5, 1, 0, 0, 0, 0, time.UTC)
@@ -409,6 +431,33 @@ func TestCauses(t *testing.T) {
 	}
 }
 
+// sentencesOf returns what a person reads.
+func sentencesOf(d *Document) []string {
+	out := []string{d.Summary}
+	for _, c := range append(slices.Clone(d.Causes), d.Warnings...) {
+		out = append(out, c.Summary, c.Meaning, c.Hint, c.IdentifiedAs)
+		for _, e := range c.Evidence {
+			out = append(out, e.Text)
+		}
+		for _, e := range c.ClientErrors {
+			out = append(out, e)
+		}
+	}
+	for _, f := range d.Fixes {
+		out = append(append(append(out, f.Summary), f.Commands...), f.Steps...)
+	}
+	for _, v := range d.Clients {
+		out = append(out, v.Error, v.Why)
+	}
+	for _, c := range d.Chain {
+		out = append(append(out, c.Subject, c.Issuer), c.Names...)
+	}
+	for _, o := range d.Overrides {
+		out = append(out, o.Source, o.Name, o.Value, o.Error)
+	}
+	return out
+}
+
 // checkDocument checks what holds for every diagnosis.
 func checkDocument(t *testing.T, d *Document) {
 	t.Helper()
@@ -421,6 +470,11 @@ func checkDocument(t *testing.T, d *Document) {
 	text := fmt.Sprintf("%+v", d)
 	if i := strings.Index(text, "%!"); i >= 0 {
 		t.Errorf("an argument is missing or too much: …%s…", text[max(0, i-60):min(len(text), i+60)])
+	}
+	for _, s := range sentencesOf(d) {
+		if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Errorf("unfit for a terminal: %q", s)
+		}
 	}
 	for _, c := range append(slices.Clone(d.Causes), d.Warnings...) {
 		if _, ok := Lookup(c.Code, English); !ok {

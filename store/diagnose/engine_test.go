@@ -206,7 +206,9 @@ func TestCommandsAreQuoted(t *testing.T) {
 		in.Views[0].Info.ID = store.ID("java:" + hostile)
 		for _, os := range []string{"linux", "darwin", "windows"} {
 			in.OS = os
-			for _, f := range Diagnose(t.Context(), in).Fixes {
+			d := Diagnose(t.Context(), in)
+			checkDocument(t, d)
+			for _, f := range d.Fixes {
 				for _, c := range f.Commands {
 					if hostile != "" && len(hostile) > 3 && strings.Contains(c, " "+hostile+" ") && shellQuote(hostile, os) != hostile {
 						t.Errorf("%s: %q is in it as it is: %s", f.ID, hostile, c)

@@ -261,7 +261,7 @@ func (e *engine) judgePurpose(n *node, i int, name string, where place, add adde
 	}
 	days := int(n.NotAfter.Sub(n.NotBefore).Hours() / 24)
 	if days > 825 && n.NotBefore.After(time.Date(2019, 7, 1, 0, 0, 0, 0, time.UTC)) {
-		add("time.validity_too_long", Warning, []any{name, days}, e.field(n, "validity", fmt.Sprint(days), "<= 825"))
+		add("time.validity_too_long", Warning, []any{name, days, 825}, e.field(n, "validity", fmt.Sprint(days), "<= 825"))
 	}
 }
 
@@ -269,7 +269,7 @@ func (e *engine) judgePurpose(n *node, i int, name string, where place, add adde
 func (e *engine) judgeDistrust(p path, i int, s *shelf, add adder) {
 	n := p.certs[i]
 	if s.refuses(n) {
-		f := add("trust.distrusted", Error, []any{e.name(n), string(s.id)}, e.evidence("store", evDistrusted, string(s.id), e.name(n)))
+		f := add("trust.distrusted", Error, []any{e.name(n), s.shown()}, e.evidence("store", evDistrusted, s.shown(), e.name(n)))
 		f.stores = []store.ID{s.id}
 	}
 	if i != len(p.certs)-1 || p.anchor == nil {
@@ -286,7 +286,7 @@ func (e *engine) judgeDistrust(p path, i int, s *shelf, add adder) {
 		f.detail = "programme"
 	}
 	if hosts := p.anchor.rule.Hosts; len(hosts) > 0 && !slices.ContainsFunc(hosts, func(h string) bool { return hostIn(h, e.host) }) {
-		f := add("trust.wrong_purpose", Error, []any{e.name(n), string(s.id), strings.Join(hosts, ", ")}, e.evidence("store", evOnlyHosts, string(s.id), e.name(n), strings.Join(hosts, ", ")))
+		f := add("trust.wrong_purpose", Error, []any{e.name(n), s.shown(), strings.Join(hosts, ", ")}, e.evidence("store", evOnlyHosts, s.shown(), e.name(n), strings.Join(hosts, ", ")))
 		f.stores = []store.ID{s.id}
 		f.detail = "hosts"
 	}

@@ -116,18 +116,22 @@ func Intercepts(n store.Name) (product, kind string) {
 // proxies. What a server calls itself proves nothing: only issuers are asked.
 func (e *engine) judgeKnown() {
 	trusted := false
-	seen := slices.Clone(e.sent)
-	for _, o := range e.outcomes {
-		trusted = trusted || o.path.anchor != nil && o.shelf.view.Counts
-		for _, n := range o.path.certs {
+	var seen []*node // not what is sent besides: it vouches for nothing
+	see := func(p path) {
+		for _, n := range p.certs {
 			if !slices.Contains(seen, n) {
 				seen = append(seen, n)
 			}
 		}
 	}
-	for _, n := range e.fetched {
-		if !slices.Contains(seen, n) {
-			seen = append(seen, n)
+	for _, o := range e.outcomes {
+		trusted = trusted || o.path.anchor != nil && o.shelf.view.Counts
+		see(o.path)
+	}
+	if !trusted {
+		_, all := e.search(e.everything(), e.leaf)
+		for _, p := range all[:min(len(all), 4)] {
+			see(p)
 		}
 	}
 	for _, n := range seen {

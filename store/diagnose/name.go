@@ -143,10 +143,7 @@ func (e *engine) nameReason(n *node, host string) (code string, args []any) {
 // names writes the alternative names, as many as one wants to read.
 func (e *engine) names(n *node) string {
 	const most = 8
-	var all []string
-	for _, name := range n.dns {
-		all = append(all, name)
-	}
+	all := slices.Clone(n.dns)
 	for _, ip := range n.ips {
 		all = append(all, ip.String())
 	}

@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -49,6 +50,14 @@ func (e *engine) judgeOrder() {
 	}
 	if !ordered {
 		note("chain.misordered", nil)
+	}
+	for i, n := range e.sent {
+		for _, o := range e.sent[:i] {
+			if n.Serial != nil && o.Serial != nil && n.Serial.Cmp(o.Serial) == 0 && bytes.Equal(n.Issuer.Raw, o.Issuer.Raw) {
+				e.report(finding{code: "cert.duplicate_serial", severity: Warning, confidence: Proven, cert: n, depth: -1, place: nowhere, args: []any{e.name(n), e.name(o)},
+					evidence: []Evidence{e.field(n, "serialNumber", n.Serial.String(), e.t(wordOwnSerial))}})
+			}
+		}
 	}
 	if len(e.in.Capture.Certificates) > len(e.sent) {
 		note("chain.extra_certs", nil, e.t(wordCertificates, len(e.in.Capture.Certificates)))
@@ -119,6 +128,26 @@ func (e *engine) pathText(p path) string {
 	return strings.Join(out, " → ")
 }
 
+// publicLimit returns how many days a public certificate of that day may be
+// valid (CA/Browser Forum, baseline requirements, 6.3.2).
+func publicLimit(issued time.Time) int {
+	for _, l := range []struct {
+		since time.Time
+		days  int
+	}{
+		{time.Date(2029, 3, 15, 0, 0, 0, 0, time.UTC), 47},
+		{time.Date(2027, 3, 15, 0, 0, 0, 0, time.UTC), 100},
+		{time.Date(2026, 3, 15, 0, 0, 0, 0, time.UTC), 200},
+		{time.Date(2020, 9, 1, 0, 0, 0, 0, time.UTC), 398},
+		{time.Date(2018, 3, 1, 0, 0, 0, 0, time.UTC), 825},
+	} {
+		if !issued.Before(l.since) {
+			return l.days
+		}
+	}
+	return 1185
+}
+
 // judgePolicy tells what browsers demand of public certificates.
 func (e *engine) judgePolicy() {
 	o := e.mainOutcome()
@@ -142,7 +171,12 @@ func (e *engine) judgePolicy() {
 			continue
 		}
 		root := o.path.top()
-		if _, public := e.programme.ByFingerprint(root.SHA256); public && !e.hasSCTs() {
+		if limit := publicLimit(e.leaf.NotBefore); e.public(root) && int(e.leaf.NotAfter.Sub(e.leaf.NotBefore).Hours()/24) > limit {
+			days := int(e.leaf.NotAfter.Sub(e.leaf.NotBefore).Hours() / 24)
+			e.report(finding{code: "time.validity_too_long", severity: Warning, confidence: Proven, cert: e.leaf, place: atLeaf, detail: "public",
+				args: []any{e.name(e.leaf), days, limit}, evidence: []Evidence{e.field(e.leaf, "validity", fmt.Sprint(days), fmt.Sprintf("<= %d", limit))}})
+		}
+		if e.public(root) && !e.hasSCTs() {
 			e.report(finding{code: "policy.ct_required", severity: Warning, confidence: Proven, cert: e.leaf, place: atLeaf,
 				args: []any{e.name(e.leaf), e.name(root)}, evidence: []Evidence{e.field(e.leaf, "SCT list", e.t(wordMissing), e.t(wordSCTs))}})
 		}
@@ -151,18 +185,18 @@ func (e *engine) judgePolicy() {
 		}
 		if len(o.path.certs) == 1 {
 			e.report(finding{code: "trust.leaf_as_anchor", severity: Warning, confidence: Proven, cert: e.leaf, place: atAnchor,
-				args: []any{e.name(e.leaf), string(o.shelf.id)}, evidence: []Evidence{e.evidence("store", evIsAnchor, string(o.shelf.id), e.name(e.leaf))}})
+				args: []any{e.name(e.leaf), o.shelf.shown()}, evidence: []Evidence{e.evidence("store", evIsAnchor, o.shelf.shown(), e.name(e.leaf))}})
 		}
 	}
 	readable := slices.ContainsFunc(e.outcomes, func(o *outcome) bool { return !o.unknown && o.shelf.view.Counts })
 	for _, o := range e.outcomes {
 		switch {
 		case o.unknown && o.shelf.view.Counts && !readable:
-			e.storeFinding("store.unreadable", Error, o, string(o.shelf.id), e.errText(o.shelf.view.Err))
+			e.storeFinding("store.unreadable", Error, o, o.shelf.shown(), e.errText(o.shelf.view.Err))
 		case o.unknown:
-			e.storeFinding("store.unreadable", Warning, o, string(o.shelf.id), e.errText(o.shelf.view.Err))
+			e.storeFinding("store.unreadable", Warning, o, o.shelf.shown(), e.errText(o.shelf.view.Err))
 		case o.shelf.view.Err != nil:
-			e.storeFinding("store.unreadable", Info, o, string(o.shelf.id), e.errText(o.shelf.view.Err))
+			e.storeFinding("store.unreadable", Info, o, o.shelf.shown(), e.errText(o.shelf.view.Err))
 		}
 	}
 }

@@ -21,7 +21,7 @@ func (e *engine) judgeOverrides() {
 		o := group[0]
 		source, value := store.Printable(shorten(o.Source)), store.Printable(shorten(o.Value))
 		proof := e.evidence("store", evOverride, source, store.Printable(o.Name), value)
-		proof.Data = map[string]string{"client": o.Client, "source": o.Source, "field": o.Name, "value": o.Value}
+		proof.Data = map[string]string{"client": o.Client, "source": source, "field": store.Printable(o.Name), "value": value}
 		add := func(code string, severity Severity, args ...any) {
 			f := finding{code: code, severity: severity, confidence: Proven, depth: -1, place: nowhere, args: args, evidence: []Evidence{proof}, detail: o.Client + o.Source}
 			e.report(f)

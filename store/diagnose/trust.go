@@ -52,7 +52,7 @@ func (e *engine) untrusted(o *outcome) (out []finding) {
 		return f
 	}
 	if s.trusted == 0 {
-		f := add("store.empty", nil, -1, Proven, []any{string(s.id)}, e.evidence("store", evEmpty, string(s.id)))
+		f := add("store.empty", nil, -1, Proven, []any{s.shown()}, e.evidence("store", evEmpty, s.shown()))
 		f.place = nowhere
 	}
 	leaf := e.leaf
@@ -112,7 +112,7 @@ func (e *engine) stored(s *shelf, n *node, depth int, add trustAdder) {
 	i := s.items[n.SHA256]
 	switch {
 	case s.refuses(n):
-		add("trust.distrusted", n, depth, Proven, []any{e.name(n), string(s.id)}, e.evidence("store", evDistrusted, string(s.id), e.name(n)))
+		add("trust.distrusted", n, depth, Proven, []any{e.name(n), s.shown()}, e.evidence("store", evDistrusted, s.shown(), e.name(n)))
 	case i == nil || i.trusted():
 	case i.trust.Has(store.Trusted):
 		var purposes []string
@@ -121,9 +121,9 @@ func (e *engine) stored(s *shelf, n *node, depth int, add trustAdder) {
 				purposes = append(purposes, string(r.Purpose))
 			}
 		}
-		add("trust.wrong_purpose", n, depth, Proven, []any{e.name(n), string(s.id), list(purposes)}, e.evidence("store", evOtherPurpose, string(s.id), e.name(n), list(purposes)))
+		add("trust.wrong_purpose", n, depth, Proven, []any{e.name(n), s.shown(), list(purposes)}, e.evidence("store", evOtherPurpose, s.shown(), e.name(n), list(purposes)))
 	case n.SelfIssued():
-		add("trust.present_not_trusted", n, depth, Proven, []any{e.name(n), string(s.id)}, e.evidence("store", evNoTrust, string(s.id), e.name(n)))
+		add("trust.present_not_trusted", n, depth, Proven, []any{e.name(n), s.shown()}, e.evidence("store", evNoTrust, s.shown(), e.name(n)))
 	}
 }
 
@@ -219,17 +219,17 @@ func (e *engine) rootIsNotTrusted(s *shelf, root *node, depth int, add trustAdde
 	}
 	print := root.SHA256.String()
 	if old := e.namesake(s, root); old != nil {
-		add("trust.same_name_other_key", root, depth, Proven, []any{e.name(old), string(s.id)},
-			e.otherKey(root, old), e.evidence("store", evStoredSince, string(s.id), e.day(old.NotBefore), old.SHA256.String()))
+		add("trust.same_name_other_key", root, depth, Proven, []any{e.name(old), s.shown()},
+			e.otherKey(root, old), e.evidence("store", evStoredSince, s.shown(), e.day(old.NotBefore), old.SHA256.String()))
 		return
 	}
 	if r, ok := e.programme.ByFingerprint(root.SHA256); ok {
 		what := s.view.Package
 		if what == "" {
-			what = string(s.id)
+			what = s.shown()
 		}
 		add("trust.store_outdated", root, depth, Proven, []any{e.name(root), what},
-			e.evidence("store", evInProgramme, e.name(root), e.day(e.programme.Date), string(s.id), r.Cert.SHA256.String()))
+			e.evidence("store", evInProgramme, e.name(root), e.day(e.programme.Date), s.shown(), r.Cert.SHA256.String()))
 		return
 	}
 	var elsewhere *shelf
@@ -240,16 +240,16 @@ func (e *engine) rootIsNotTrusted(s *shelf, root *node, depth int, add trustAdde
 		}
 	}
 	if elsewhere != nil {
-		proof := e.evidence("store", evTrustedBy, string(elsewhere.id), e.name(root), string(s.id))
+		proof := e.evidence("store", evTrustedBy, elsewhere.shown(), e.name(root), s.shown())
 		if elsewhere.view.Info.Scope == store.ScopeUser && s.view.Info.Scope == store.ScopeSystem && elsewhere.id.Backend() == s.id.Backend() {
-			add("trust.wrong_scope", root, depth, Proven, []any{e.name(root), string(elsewhere.id), string(s.id)}, proof)
+			add("trust.wrong_scope", root, depth, Proven, []any{e.name(root), elsewhere.shown(), s.shown()}, proof)
 			return
 		}
-		add("trust.not_in_this_store", root, depth, Proven, []any{e.name(root), string(elsewhere.id), string(s.id)}, proof)
+		add("trust.not_in_this_store", root, depth, Proven, []any{e.name(root), elsewhere.shown(), s.shown()}, proof)
 		return
 	}
-	f := add("trust.untrusted_root", root, depth, Proven, []any{e.name(root), string(s.id)},
-		e.evidenceData("store", evNotStored, root, e.name(root), print, string(s.id)))
+	f := add("trust.untrusted_root", root, depth, Proven, []any{e.name(root), s.shown()},
+		e.evidenceData("store", evNotStored, root, e.name(root), print, s.shown()))
 	f.identified = tool(root.Cert)
 }
 
@@ -258,8 +258,8 @@ func (e *engine) issuerIsMissing(s *shelf, top *node, depth int, add trustAdder)
 	issuer := e.distinguished(top.Issuer)
 	identified := tool(&store.Cert{Subject: top.Issuer})
 	if old := e.namesake(s, top); old != nil {
-		f := add("trust.same_name_other_key", top, depth, Proven, []any{e.name(old), string(s.id)},
-			e.otherKey(top, old), e.evidence("store", evStoredSince, string(s.id), e.day(old.NotBefore), old.SHA256.String()))
+		f := add("trust.same_name_other_key", top, depth, Proven, []any{e.name(old), s.shown()},
+			e.otherKey(top, old), e.evidence("store", evStoredSince, s.shown(), e.day(old.NotBefore), old.SHA256.String()))
 		f.identified = identified
 		return
 	}

@@ -99,6 +99,7 @@ var (
 	wordExcluded         = Text{"excluded: %v", "除外: %v"}
 	wordOnlyCN           = Text{"none (only the common name %s)", "なし(コモンネーム %s のみ)"}
 	wordNone             = Text{"none", "なし"}
+	wordOwnSerial        = Text{"a number that the issuer has used once", "発行者が一度しか使わない番号"}
 	wordStaple           = Text{"a stapled OCSP response", "ステープルされた OCSP 応答"}
 	wordSCTs             = Text{"signed certificate timestamps", "署名付き証明書タイムスタンプ (SCT)"}
 	wordRootsDate        = Text{"the root programme's data in this program", "このプログラムに含まれるルートプログラムのデータ"}
@@ -106,6 +107,7 @@ var (
 	wordSCT              = Text{"the timestamp in the server's certificate", "サーバー証明書に含まれるタイムスタンプ"}
 	wordAtLeast          = Text{"%s or later", "%s 以降"}
 	wordCertificates     = Text{"%d certificates", "%d 個の証明書"}
+	wordProbably         = Text{"probably %s", "おそらく %s"}
 	wordHours            = Text{"%d hours", "%d 時間"}
 	wordDays             = Text{"%d days", "%d 日"}
 	wordMonths           = Text{"%d months", "%d か月"}
