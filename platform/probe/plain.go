@@ -118,13 +118,14 @@ func related(a, b string) bool {
 
 // hostHeader is what a client puts into Host.
 func (p *prober) hostHeader() string {
-	if p.target.Port == 443 || p.target.Port == 80 {
-		if strings.Contains(p.target.Host, ":") {
-			return "[" + p.target.Host + "]"
-		}
-		return p.target.Host
+	name := p.target.Name()
+	if p.target.Port != 443 && p.target.Port != 80 {
+		return net.JoinHostPort(name, strconv.Itoa(p.target.Port))
 	}
-	return net.JoinHostPort(p.target.Host, strconv.Itoa(p.target.Port))
+	if strings.Contains(name, ":") {
+		return "[" + name + "]"
+	}
+	return name
 }
 
 // head asks for nothing but the header of an answer and keeps what it says.
