@@ -30,6 +30,7 @@ func (p *prober) plain(ctx context.Context, s *shaken) {
 			}
 		}
 	}
+	s.close()
 	p.cap.Plain = bytes.Clone(s.wire.recorded[:min(len(s.wire.recorded), maxPlain)])
 	p.cap.Failure.Code, p.cap.Failure.Text = speaks(p.cap.Plain)
 	if p.cap.Failure.Code == "tls.plain_http" {
