@@ -26,6 +26,8 @@ var (
 	ErrNotFound    = errors.New("not found")
 	ErrInput       = errors.New("unusable input")
 	ErrFailed      = errors.New("failed")
+	ErrFindings    = errors.New("there are findings")
+	ErrNoVerdict   = errors.New("no verdict could be had")
 )
 
 // codes are the stable names of the kinds in machine output, most telling
@@ -48,6 +50,8 @@ var codes = []struct {
 	{"corrupt", ErrCorrupt},
 	{"not-found", ErrNotFound},
 	{"input", ErrInput},
+	{"no-verdict", ErrNoVerdict},
+	{"findings", ErrFindings},
 	{"interrupted", context.Canceled},
 	{"timeout", context.DeadlineExceeded},
 	{"failed", ErrFailed},

@@ -81,6 +81,10 @@ func (s *Store) writeObstacle(hasTool bool) *store.Obstacle {
 	return nil
 }
 
+// Family returns the name of the family of systems that the store's machine is
+// of, such as "debian".
+func (s *Store) Family() string { return s.family.name }
+
 // Info returns what was found when the store was opened.
 func (s *Store) Info() store.Info { return s.info }
 

@@ -178,7 +178,7 @@ func (p *prober) classify(err error, s *shaken, seen sniffed) *diagnose.Failure 
 		}
 	}
 	var header tls.RecordHeaderError
-	if !seen.tls && (errors.As(err, &header) || len(s.wire.recorded) > 0 && !errors.Is(err, errTooMuch)) {
+	if !seen.tls && (errors.As(err, &header) || len(s.wire.recorded) > 0 && !begunAsTLS(s.wire.recorded) && !errors.Is(err, errTooMuch)) {
 		return failure("tls.not_tls", err)
 	}
 	switch host.SocketError(err) {
@@ -190,6 +190,12 @@ func (p *prober) classify(err error, s *shaken, seen sniffed) *diagnose.Failure 
 		return failure("tls.closed", err)
 	}
 	return failure("tls.alert", err) // the one that we sent
+}
+
+// begunAsTLS tells whether what came is the beginning of a record's header, and
+// nothing more.
+func begunAsTLS(b []byte) bool {
+	return len(b) < 5 && b[0] >= 20 && b[0] <= 23 && (len(b) < 2 || b[1] == 3)
 }
 
 // remoteAlert returns the alert that the server sent. crypto/tls hides it in a

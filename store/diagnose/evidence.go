@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/roots"
 )
 
 // Target is the server that is asked about.
@@ -94,6 +95,10 @@ type View struct {
 	Err     error  // the store could not be read, or not completely
 	Counts  bool   // the verdict depends on it
 	Package string // what the store came with, such as "ca-certificates 20230311", "" if unknown
+	// Programme: besides what it holds, its readers trust the public roots:
+	// they bring them along, as Firefox and Chromium do, or fetch them when
+	// they are needed, as Windows does.
+	Programme bool
 }
 
 // Override is something in the caller's environment that makes a program look
@@ -104,6 +109,9 @@ type Override struct {
 	Name   string       // the variable or setting: "cafile", "strict-ssl", …
 	Value  string       // untrusted text
 	Effect OverrideKind // what it does
+	// Only is the server or the address that it is for, as it is written there;
+	// "" = all.
+	Only string
 	// Roots are the anchors that it makes the client use, for Replaces and
 	// Adds; nil if they could not be read, with Err.
 	Roots []*store.Cert
@@ -126,11 +134,19 @@ type Input struct {
 	Views     []View // the first is the one to fix first
 	Overrides []Override
 	Now       time.Time // this machine's clock
+	// At tells that Now is no clock but a time that somebody has chosen to
+	// judge at: it proves nothing about this machine.
+	At bool
 	// Built is when this program was made: a clock that is before it is wrong.
 	// Zero: not known.
 	Built   time.Time
 	Fetcher Fetcher // nil: nothing is fetched
-	OS      string  // as runtime.GOOS
-	Family  string  // family of the system store: "debian", "fedora", …; "" if unknown
-	Lang    Lang    // "" is English
+	// Expiring is from when on it is told that a certificate of the chain will
+	// expire; 0 is 14 days.
+	Expiring time.Duration
+	OS       string // as runtime.GOOS
+	Family   string // family of the system store: "debian", "fedora", …; "" if unknown
+	Lang     Lang   // "" is English
+	// Roots is the root programme that stores are compared with; nil: Mozilla's.
+	Roots *roots.Programme
 }

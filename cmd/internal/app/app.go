@@ -30,6 +30,8 @@ type App struct {
 	Host     *host.Host
 	Backends []platform.Backend
 	Streams  *term.Streams
+	// Environ is the environment of whoever asks, as os.Environ has it.
+	Environ []string
 	// Self is the command line by which the program runs itself with other
 	// rights.
 	Self []string
@@ -61,6 +63,7 @@ func here(version, self string) *App {
 	}
 	a := &App{
 		Version: version, Host: h, Backends: platform.Backends(), Streams: term.System(), Self: []string{self},
+		Environ: os.Environ(),
 	}
 	// Input and output files are the caller's, not those of a root that is
 	// looked at.
@@ -128,6 +131,7 @@ type result struct {
 	exitZero bool // findings are no failure
 	timeout  time.Duration
 	stop     context.CancelFunc
+	untimed  context.Context // without --timeout, for what has to keep it for each of many things
 }
 
 type resultKey struct{}
@@ -159,8 +163,9 @@ Flags may stand before or after arguments; "-" is standard input, and after "--"
 there are no flags. "certtrust help COMMAND" tells more of a command.
 
 Exit codes: 0 done, or already so; 1 failed; 2 wrong usage or unusable input;
-3 not found, or findings; 4 partly done; 5 permission or consent needed; 6 not
-supported here, or a program is missing; 7 busy or stale; 130 interrupted.`,
+3 not found, not trusted, or findings; 4 partly done; 5 permission or consent
+needed; 6 not supported here, or a program is missing; 7 busy or stale; 8 no
+verdict: not reachable, or no TLS; 130 interrupted.`,
 		Version:     a.Version,
 		HideVersion: true,
 		Writer:      a.Streams.Out,
@@ -176,6 +181,7 @@ supported here, or a program is missing; 7 busy or stale; 130 interrupted.`,
 		Commands: []*cli.Command{
 			a.listCommand(), a.showCommand(), a.storesCommand(),
 			a.trustCommand(), a.importCommand(), a.distrustCommand(), a.removeCommand(),
+			a.diagnoseCommand(), a.explainCommand(), a.fetchCommand(),
 			a.exportCommand(), a.historyCommand(), a.undoCommand(), a.repairCommand(),
 			completionCommand(), a.helpCommand(), a.versionCommand(),
 			completeCommand(a.values), a.partCommand(), a.journalCommand(),
@@ -194,6 +200,7 @@ supported here, or a program is missing; 7 busy or stale; 130 interrupted.`,
 // before heeds the flags that all commands have.
 func (a *App) before(c *cli.Context) error {
 	r := resultOf(c)
+	r.untimed = c.Context
 	r.json, r.exitZero = c.Bool("json"), c.Bool("exit-zero")
 	if c.Bool("no-color") {
 		a.Streams.Color = false
@@ -212,6 +219,8 @@ func checkFormat(c *cli.Context) error {
 	known := formatsOf(c.Command.Name)
 	if f := c.String("format"); f != "" && !slices.Contains(known, f) {
 		return usage("--format %s: not one of %s", store.Printable(f), words(known))
+	} else if f != "" && f != "json" && c.Bool("json") {
+		return usage("--json is --format json, and not %s", f)
 	}
 	return nil
 }
@@ -223,6 +232,8 @@ func formatsOf(command string) []string {
 		return render.ListFormats()
 	case "export":
 		return exportFormats
+	case "fetch":
+		return fetchFormats
 	}
 	return render.Formats()
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,11 +33,12 @@ type lineWord struct {
 
 // commandLine is a command line taken apart.
 type commandLine struct {
-	path  []*cli.Command // the root and the commands that were named, outermost first
-	words []lineWord
-	open  cli.Flag // the last word, if that is a flag that lacks its value
-	ended bool     // there was a "--"
-	lost  bool     // a word that had to name a command does not; it and all after it are arguments
+	path     []*cli.Command // the root and the commands that were named, outermost first
+	words    []lineWord
+	open     cli.Flag // the last word, if that is a flag that lacks its value
+	ended    bool     // there was a "--"
+	negative bool     // an argument is a negative number, and there was no "--" before it
+	lost     bool     // a word that had to name a command does not; it and all after it are arguments
 }
 
 // here returns the innermost command that was named.
@@ -66,7 +68,8 @@ func parseLine(app *cli.App, words []string) commandLine {
 		case l.open != nil:
 			last := l.words[len(l.words)-1]
 			w.role, w.level, w.flag, l.open = isValue, last.level, last.flag, nil
-		case l.ended || text == "-" || !strings.HasPrefix(text, "-"):
+		case l.ended || text == "-" || !strings.HasPrefix(text, "-") || negative.MatchString(text):
+			l.negative = l.negative || !l.ended && negative.MatchString(text)
 			if c := l.here().Command(text); c != nil {
 				w.role = isCommand
 				l.path = append(l.path, c)
@@ -88,11 +91,16 @@ func parseLine(app *cli.App, words []string) commandLine {
 	return l
 }
 
+// negative are the words that look like flags and are none: negative numbers,
+// as error codes are. No flag has such a name.
+var negative = regexp.MustCompile(`^-[0-9]+$`)
+
 // permute returns argv, the words of a command line without the program's
 // name, in the order that the cli package needs: it stops at the first argument
 // and would take the flags after that for arguments. Each flag goes to the
 // command that defines it, --help to the innermost, an unknown one to where it
-// is refused; "--" goes before the arguments. No word is added. Words are only
+// is refused; "--" goes before the arguments. No word is added but a "--" before
+// negative numbers, which the cli package would take for flags. Words are only
 // left out if the last one is a flag that lacks its value: the result then ends
 // with that flag, for otherwise it would take one of the arguments for its
 // value.
@@ -124,7 +132,7 @@ func permute(app *cli.App, argv []string) []string {
 			return out
 		}
 	}
-	if l.ended {
+	if l.ended || l.negative {
 		out = append(out, "--")
 	}
 	return append(out, args...)

@@ -146,6 +146,7 @@ func (a *App) values(flag, command string) []candidate {
 	lists := map[string][]string{
 		"purpose": stringsOf(store.NamedPurposes()),
 		"allow":   store.ConcernCodes(),
+		"lang":    languages(),
 		"origin":  stringsOf(origins),
 	}
 	switch {

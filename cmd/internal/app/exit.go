@@ -27,11 +27,13 @@ var exits = []struct {
 	{store.ErrReadOnly, 6},
 	{store.ErrManaged, 6},
 	{store.ErrInput, 2},
+	{store.ErrNoVerdict, 8},
 	{store.ErrNotFound, 3},
+	{store.ErrFindings, 3},
 }
 
 // weights orders the exit codes of several errors.
-var weights = []int{130, 1, 5, 6, 7, 4, 2, 3, 0}
+var weights = []int{130, 1, 5, 6, 7, 4, 2, 8, 3, 0}
 
 func exitCode(err error, r *result) int {
 	code := exitOf(err)

@@ -40,6 +40,9 @@ func (a *App) list(c *cli.Context) error {
 	if c.Args().Present() {
 		return usageHint("to look at one certificate: certtrust show "+store.Printable(c.Args().First()), "list takes no arguments")
 	}
+	if f := format(c); c.Bool("pem") && f != "json" && f != "jsonl" {
+		return usage("--pem is for --format json and jsonl; --format pem writes nothing but the certificates")
+	}
 	keep, err := a.filter(c)
 	if err != nil {
 		return err
@@ -85,11 +88,7 @@ func (a *App) listing(c *cli.Context, view render.ListView, keep func(store.Entr
 	if root := c.String("root"); root != "" {
 		roots = []string{root}
 	}
-	name, _ := os.Hostname()
-	if len(roots) > 0 {
-		name = a.nameIn(c)
-	}
-	if err := render.List(view, render.NewListHeader(name, roots, stores), records); err != nil {
+	if err := render.List(view, render.NewListHeader(a.hostName(c), roots, stores), records); err != nil {
 		return err
 	}
 	// A table says what it lacks to people, JSON only to programs.
@@ -97,9 +96,13 @@ func (a *App) listing(c *cli.Context, view render.ListView, keep func(store.Entr
 	return several(failures)
 }
 
-// nameIn returns the name that the system in an offline root has, "" if it has
-// none.
-func (a *App) nameIn(c *cli.Context) string {
+// hostName returns the name of the machine that a command is about, "" if it
+// is not known.
+func (a *App) hostName(c *cli.Context) string {
+	if c.String("root") == "" {
+		name, _ := os.Hostname()
+		return name
+	}
 	h, err := a.machine(c)
 	if err != nil {
 		return ""

@@ -3,10 +3,12 @@ package render
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/certtrust/certtrust/cmd/internal/term"
 	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/diagnose"
 )
 
 func TestList(t *testing.T) {
@@ -165,6 +167,8 @@ func docs(t *testing.T) map[string]Doc {
 			{Store: system, State: "done", Done: []store.Step{step}}, {Store: firefox, State: "undone", UndoneBy: "20260615-2"}}},
 		{ID: "20260614-1", Time: now.AddDate(0, 0, -1), By: "ann\u202e", Command: []string{"certtrust", "remove", "0123456789abcdef"}, State: "undone", Stores: []HistoryStore{{Store: firefox}}},
 	})
+	dotnet := diagnose.Explain("機関 'intra.example' との SSL/TLS のセキュリティで保護されているチャネルに対する信頼関係を確立できませんでした。")
+	curl := diagnose.Explain("$ curl https://intra.example:8443/\ncurl: (60) SSL certificate problem: unable to get\n  local issuer certificate \x1b[31m\nVerify return code: 21 (unable to verify the first certificate)")
 	version := NewVersionDoc("1.2.3", "go1.26.0", "linux/amd64")
 
 	all := map[string]Doc{
@@ -174,7 +178,10 @@ func docs(t *testing.T) map[string]Doc {
 		"stores": NewStoresDoc(stores, elsewhere, false), "show": NewShowDoc(shown),
 		"change-dry-run": dry, "change-done": done, "change-failed": failed,
 		"history": history, "version": version,
-		"error": NewErrorDoc(fmt.Errorf("list: %w", errJDK)),
+		"explain": NewExplainDoc(curl, diagnose.English), "explain-ja": NewExplainDoc(dotnet, diagnose.Japanese),
+		"explain-number":  NewExplainDoc(diagnose.Explain("20"), diagnose.English),
+		"explain-unknown": NewExplainDoc(diagnose.Explain(strings.Repeat("?", diagnose.MaxExplained+1)), diagnose.Japanese),
+		"error":           NewErrorDoc(fmt.Errorf("list: %w", errJDK)),
 	} {
 		all[name+".txt"], all[name+".json"] = doc, doc
 	}

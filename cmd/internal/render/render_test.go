@@ -303,6 +303,9 @@ func TestWriteErrors(t *testing.T) {
 			continue // goes to Err
 		}
 		for _, format := range Formats() {
+			if strings.HasPrefix(file, "explain-unknown") && format == "table" {
+				continue // there is nothing to say: the error says it
+			}
 			s, _, _ := term.Test("")
 			s.Out = brokenPipe{}
 			if err := Write(s, format, doc); !errors.Is(err, errPipe) {

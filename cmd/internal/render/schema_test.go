@@ -29,6 +29,7 @@ var schemas = []struct {
 	{"stores", StoresDoc{}, []string{Schema("stores")}},
 	{"show", ShowDoc{}, []string{Schema("show")}},
 	{"change", ChangeDoc{}, changeSchemas()},
+	{"explain", ExplainDoc{}, []string{Schema("explain")}},
 	{"history", HistoryDoc{}, []string{Schema("history")}},
 	{"version", VersionDoc{}, []string{Schema("version")}},
 	{"error", ErrorDoc{}, []string{Schema("error")}},

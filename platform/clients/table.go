@@ -1,0 +1,333 @@
+package clients
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/certtrust/certtrust/store/diagnose"
+)
+
+// rule is a variable, or a setting in a file.
+type rule struct {
+	names     []string // of the variable, or of the setting, in the spelling of its parser
+	section   string   // the setting is in; "" = anywhere
+	clients   []string // who heeds it
+	topic     string   // what it is about: of several settings of one topic the last counts
+	effect    diagnose.OverrideKind
+	reads     reading
+	half      string   // "file" or "directory": the system's other one still counts
+	systems   []string // where it has an effect; nil = everywhere
+	unless    string   // a variable that takes its place
+	evenEmpty bool     // it counts when it is empty, too
+	// take decides on the value and what it does: nothing if it is not ok,
+	// and "" takes back what was set before.
+	take func(s setting) (value string, effect diagnose.OverrideKind, ok bool)
+	// everyHost returns the servers that the setting is for.
+	everyHost func(s setting) string
+}
+
+// reading is how the roots are read that a setting names.
+type reading int
+
+const (
+	noRoots     reading = iota
+	fromFile            // a file of certificates
+	fromHome            // the same, where "~/" is the home and ${NAME} a variable; or a directory of hashed names
+	fromDir             // all files of a directory, or of several
+	fromHashed          // those that are named by hashes
+	fromEither          // a file, or a directory of hashed names
+	fromStore           // a Java keystore
+	fromSystem          // the system's bundle
+	fromOpenSSL         // what OpenSSL reads by default
+	inline              // the setting itself
+)
+
+// Topics.
+const (
+	verify = "verification"
+	roots  = "roots"
+	more   = "more roots"
+	system = "system roots"
+)
+
+// unix are the systems without a verifier of their own.
+var unix = []string{"linux", "freebsd", "openbsd", "netbsd", "dragonfly", "solaris", "illumos", "aix"}
+
+// variables are those of the environment. What each does was tried with the
+// program itself but for those that are marked with *.
+var variables = []rule{
+	// OpenSSL. curl reads them only without its own variable.
+	{names: []string{"SSL_CERT_FILE"}, clients: []string{"openssl", "python", "cargo"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file"},
+	{names: []string{"SSL_CERT_DIR"}, clients: []string{"openssl", "python", "cargo"}, topic: "directory", effect: diagnose.Replaces, reads: fromHashed, half: "directory"},
+	{names: []string{"SSL_CERT_FILE"}, clients: []string{"curl"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file", unless: "CURL_CA_BUNDLE"},
+	{names: []string{"SSL_CERT_DIR"}, clients: []string{"curl"}, topic: "directory", effect: diagnose.Replaces, reads: fromHashed, half: "directory", unless: "CURL_CA_BUNDLE"},
+	{names: []string{"CURL_CA_BUNDLE"}, clients: []string{"curl"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file"},
+
+	// Go and .NET(*) take any file of the directories, and the variables only
+	// where the system has no verifier of its own.
+	{names: []string{"SSL_CERT_FILE"}, clients: []string{"go"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file", systems: unix},
+	{names: []string{"SSL_CERT_DIR"}, clients: []string{"go"}, topic: "directory", effect: diagnose.Replaces, reads: fromDir, half: "directory", systems: unix},
+	{names: []string{"SSL_CERT_FILE"}, clients: []string{"dotnet"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file", systems: unix},
+	{names: []string{"SSL_CERT_DIR"}, clients: []string{"dotnet"}, topic: "directory", effect: diagnose.Replaces, reads: fromDir, half: "directory", systems: unix},
+	{names: []string{"GODEBUG"}, clients: []string{"go"}, topic: roots, effect: diagnose.Replaces, take: debugging("x509usefallbackroots")}, // *
+
+	// Python: Requests and what is built on it bring roots along.
+	{names: []string{"REQUESTS_CA_BUNDLE"}, clients: []string{"requests", "pip", "aws", "conda"}, topic: roots, effect: diagnose.Replaces, reads: fromEither},
+	{names: []string{"CURL_CA_BUNDLE"}, clients: []string{"requests", "pip", "aws", "conda"}, topic: roots, effect: diagnose.Replaces, reads: fromEither, unless: "REQUESTS_CA_BUNDLE"},
+	{names: []string{"PIP_CERT"}, clients: []string{"pip"}, topic: roots, effect: diagnose.Replaces, reads: fromHome},
+	{names: []string{"PIP_TRUSTED_HOST"}, clients: []string{"pip"}, topic: verify, effect: diagnose.Disables, everyHost: value},
+	{names: []string{"AWS_CA_BUNDLE"}, clients: []string{"aws"}, topic: roots, effect: diagnose.Replaces, reads: fromHome},
+	{names: []string{"CONDA_SSL_VERIFY"}, clients: []string{"conda"}, topic: roots, effect: diagnose.Replaces, reads: fromHome, take: sslVerify}, // *
+	{names: []string{"PYTHONHTTPSVERIFY"}, clients: []string{"python2"}, topic: verify, take: is("0", diagnose.Disables)},                        // * Python 3 does not read it
+
+	// Node
+	{names: []string{"NODE_OPTIONS"}, clients: []string{"node", "npm"}, topic: system, effect: diagnose.Adds, reads: fromSystem, take: option("--use-system-ca", diagnose.Adds)},
+	{names: []string{"NODE_USE_SYSTEM_CA"}, clients: []string{"node", "npm"}, topic: system, reads: fromSystem, take: is("1", diagnose.Adds)},
+	{names: []string{"NODE_OPTIONS"}, clients: []string{"node", "npm"}, topic: roots, reads: fromOpenSSL, take: option("--use-openssl-ca", diagnose.Replaces)},
+	{names: []string{"NODE_EXTRA_CA_CERTS"}, clients: []string{"node", "npm", "deno"}, topic: more, effect: diagnose.Adds, reads: fromFile},
+	{names: []string{"NODE_TLS_REJECT_UNAUTHORIZED"}, clients: []string{"node", "npm"}, topic: verify, take: is("0", diagnose.Disables)},
+	{names: []string{"npm_config_cafile", "NPM_CONFIG_CAFILE"}, clients: []string{"npm"}, topic: roots, effect: diagnose.Replaces, reads: fromHome},
+	{names: []string{"npm_config_strict_ssl", "NPM_CONFIG_STRICT_SSL", "npm_config_strict-ssl"}, clients: []string{"npm"}, topic: verify, take: off},
+	{names: []string{"DENO_CERT"}, clients: []string{"deno"}, topic: "own", effect: diagnose.Adds, reads: fromFile},
+	{names: []string{"DENO_TLS_CA_STORE"}, clients: []string{"deno"}, topic: system, reads: fromSystem, take: denoStore},
+
+	// Git. It looks only whether the first one is set.
+	{names: []string{"GIT_SSL_CAINFO"}, clients: []string{"git"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file"},
+	{names: []string{"GIT_SSL_CAPATH"}, clients: []string{"git"}, topic: "directory", effect: diagnose.Replaces, reads: fromHashed, half: "directory"},
+	{names: []string{"GIT_SSL_NO_VERIFY"}, clients: []string{"git"}, topic: verify, effect: diagnose.Disables, evenEmpty: true},
+
+	// Java: what the launcher and the library pick up.
+	{names: []string{"JAVA_TOOL_OPTIONS"}, clients: []string{"java"}, topic: roots, effect: diagnose.Replaces, reads: fromStore, take: javaStore},
+	{names: []string{"JDK_JAVA_OPTIONS"}, clients: []string{"java"}, topic: roots, effect: diagnose.Replaces, reads: fromStore, take: javaStore},
+	{names: []string{"_JAVA_OPTIONS"}, clients: []string{"java"}, topic: roots, effect: diagnose.Replaces, reads: fromStore, take: javaStore},
+
+	// Others
+	{names: []string{"CARGO_HTTP_CAINFO"}, clients: []string{"cargo"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file"},
+}
+
+// place is where a file of settings can be.
+type place struct {
+	path    string
+	system  string // only on this one
+	instead bool   // if it is there, the user's one before it is not read
+}
+
+// file is a file of settings.
+type file struct {
+	about   string
+	clients []string
+	places  []place // from the weakest to the strongest
+	parse   func(data []byte) []setting
+	rules   []rule
+	// beforeEnv tells that it counts more than the environment.
+	beforeEnv bool
+}
+
+// files are the files of settings of programs.
+var files = []file{
+	{about: "curl's settings", clients: []string{"curl"}, parse: parseCurl, beforeEnv: true,
+		places: []place{{path: "~/.curlrc"}, {path: "$XDG_CONFIG_HOME/.curlrc", instead: true}, {path: "$CURL_HOME/.curlrc", instead: true}},
+		rules: []rule{
+			{names: []string{"cacert"}, clients: []string{"curl"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file"},
+			{names: []string{"capath"}, clients: []string{"curl"}, topic: "directory", effect: diagnose.Replaces, reads: fromHashed, half: "directory"},
+			{names: []string{"insecure"}, clients: []string{"curl"}, topic: verify, effect: diagnose.Disables, take: flag(diagnose.Disables)},
+			{names: []string{"ca-native"}, clients: []string{"curl"}, topic: system, effect: diagnose.Adds, reads: fromSystem, take: flag(diagnose.Adds)},
+		}},
+	{about: "wget's settings", clients: []string{"wget"}, parse: parseWget, beforeEnv: true,
+		places: []place{{path: "/etc/wgetrc"}, {path: "~/.wgetrc"}, {path: "$WGETRC", instead: true}},
+		rules: []rule{
+			{names: []string{"cacertificate"}, clients: []string{"wget"}, topic: "file", effect: diagnose.Adds, reads: fromHome},
+			{names: []string{"cadirectory"}, clients: []string{"wget"}, topic: "directory", effect: diagnose.Replaces, reads: fromDir, half: "directory"},
+			{names: []string{"checkcertificate"}, clients: []string{"wget"}, topic: verify, take: wgetCheck},
+		}},
+	{about: "npm's settings", clients: []string{"npm"}, parse: parseINI,
+		places: []place{{path: "/etc/npmrc"}, {path: "/usr/etc/npmrc"}, {path: "/usr/local/etc/npmrc"}, {path: "$PREFIX/etc/npmrc"}, {path: "$npm_config_globalconfig"},
+			{path: "~/.npmrc"}, {path: "$npm_config_userconfig"}, {path: "./.npmrc"}},
+		rules: []rule{
+			{names: []string{"cafile"}, clients: []string{"npm"}, topic: roots, effect: diagnose.Replaces, reads: fromHome},
+			{names: []string{"ca", "ca[]"}, clients: []string{"npm"}, topic: "inline", effect: diagnose.Replaces, reads: inline, take: notNull},
+			{names: []string{"strict-ssl"}, clients: []string{"npm"}, topic: verify, take: off},
+		}},
+	{about: "Yarn's settings", clients: []string{"yarn"}, parse: parseYarn,
+		places: []place{{path: "~/.yarnrc"}, {path: "~/.config/yarn/config"}, {path: "~/.yarnrc.yml"}, {path: "./.yarnrc"}, {path: "./.yarnrc.yml"}},
+		rules: []rule{
+			{names: []string{"cafile", "httpsCaFilePath", "caFilePath"}, clients: []string{"yarn"}, topic: roots, effect: diagnose.Replaces, reads: fromHome},
+			{names: []string{"strict-ssl", "enableStrictSsl"}, clients: []string{"yarn"}, topic: verify, take: off},
+		}},
+	{about: "pip's settings", clients: []string{"pip"}, parse: parseINI,
+		places: []place{
+			{path: "/etc/xdg/pip/pip.conf"}, {path: "/etc/pip.conf"}, {path: "/Library/Application Support/pip/pip.conf", system: "darwin"}, {path: "$ProgramData/pip/pip.ini", system: "windows"},
+			{path: "~/.pip/pip.conf"}, {path: "~/.config/pip/pip.conf"}, {path: "$XDG_CONFIG_HOME/pip/pip.conf"}, {path: "~/Library/Application Support/pip/pip.conf", system: "darwin"},
+			{path: "$APPDATA/pip/pip.ini", system: "windows"}, {path: "$VIRTUAL_ENV/pip.conf"}, {path: "$PIP_CONFIG_FILE"},
+		},
+		rules: []rule{
+			{names: []string{"cert"}, clients: []string{"pip"}, topic: roots, effect: diagnose.Replaces, reads: fromHome},
+			{names: []string{"trusted-host"}, clients: []string{"pip"}, topic: verify, effect: diagnose.Disables, everyHost: value},
+		}},
+	{about: "Git's settings", clients: []string{"git"}, parse: parseGit,
+		places: []place{{path: "/etc/gitconfig"}, {path: "$XDG_CONFIG_HOME/git/config"}, {path: "~/.config/git/config"}, {path: "~/.gitconfig"}, {path: "./.git/config"}},
+		rules: []rule{
+			{section: "http", names: []string{"sslcainfo"}, clients: []string{"git"}, topic: "file", effect: diagnose.Replaces, reads: fromHome, half: "file"},
+			{section: "http", names: []string{"sslcapath"}, clients: []string{"git"}, topic: "directory", effect: diagnose.Replaces, reads: fromHashed, half: "directory"},
+			{section: "http", names: []string{"sslverify"}, clients: []string{"git"}, topic: verify, take: off},
+		}},
+	{about: "conda's settings", clients: []string{"conda"}, parse: parseYAML,
+		places: []place{{path: "/etc/conda/.condarc"}, {path: "/opt/conda/.condarc"}, {path: "$CONDA_ROOT/.condarc"}, {path: "~/.conda/.condarc"}, {path: "~/.condarc"}, {path: "$CONDA_PREFIX/.condarc"}, {path: "$CONDARC"}},
+		rules: []rule{
+			{names: []string{"ssl_verify"}, clients: []string{"conda"}, topic: roots, effect: diagnose.Replaces, reads: fromHome, take: sslVerify},
+		}},
+	{about: "the AWS tools' settings", clients: []string{"aws"}, parse: parseINI,
+		places: []place{{path: "~/.aws/config"}},
+		rules: []rule{
+			{names: []string{"ca_bundle"}, clients: []string{"aws"}, topic: roots, effect: diagnose.Replaces, reads: fromHome},
+		}},
+	{about: "Cargo's settings", clients: []string{"cargo"}, parse: parseINI,
+		places: []place{{path: "~/.cargo/config"}, {path: "~/.cargo/config.toml"}, {path: "$CARGO_HOME/config.toml"}, {path: "./.cargo/config.toml"}},
+		rules: []rule{
+			{section: "http", names: []string{"cainfo"}, clients: []string{"cargo"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file"},
+		}},
+	{about: "the Docker daemon's settings", clients: []string{"docker"}, parse: parseDocker,
+		places: []place{{path: "/etc/docker/daemon.json"}, {path: "~/.docker/daemon.json"}},
+		rules: []rule{
+			{names: []string{"insecure-registries"}, clients: []string{"docker"}, topic: verify, effect: diagnose.Disables, everyHost: value},
+		}},
+}
+
+// What settings mean.
+
+func value(s setting) string { return s.value }
+
+// is heeds one value only.
+func is(want string, effect diagnose.OverrideKind) func(setting) (string, diagnose.OverrideKind, bool) {
+	return func(s setting) (string, diagnose.OverrideKind, bool) {
+		if s.value != want {
+			return s.value, "", true
+		}
+		return s.value, effect, true
+	}
+}
+
+// falsehoods are the words for "no".
+var falsehoods = []string{"false", "no", "off", "0", "null", ""}
+
+// off is for what verifies unless it is switched off.
+func off(s setting) (string, diagnose.OverrideKind, bool) {
+	if !s.bare && slices.Contains(falsehoods, strings.ToLower(s.value)) {
+		return s.value, diagnose.Disables, true
+	}
+	return s.value, "", true
+}
+
+// flag is for what has an effect if it is there.
+func flag(effect diagnose.OverrideKind) func(setting) (string, diagnose.OverrideKind, bool) {
+	return func(s setting) (string, diagnose.OverrideKind, bool) {
+		if s.value == "false" {
+			return s.value, "", true
+		}
+		return s.value, effect, true
+	}
+}
+
+func notNull(s setting) (string, diagnose.OverrideKind, bool) {
+	if s.value == "" || s.value == "null" {
+		return s.value, "", true
+	}
+	return s.value, diagnose.Replaces, true
+}
+
+// wgetCheck is for check_certificate, which can be on, off or quiet.
+func wgetCheck(s setting) (string, diagnose.OverrideKind, bool) {
+	if v := strings.ToLower(s.value); v == "quiet" || slices.Contains(falsehoods, v) {
+		return s.value, diagnose.Disables, true
+	}
+	return s.value, "", true
+}
+
+// sslVerify is for what is false, true, "truststore", "<system>" or a file.
+func sslVerify(s setting) (string, diagnose.OverrideKind, bool) {
+	switch strings.ToLower(s.value) {
+	case "true", "yes", "on", "1":
+		return s.value, "", true
+	case "false", "no", "off", "0":
+		return s.value, diagnose.Disables, true
+	}
+	return s.value, diagnose.Replaces, s.value != ""
+}
+
+// option is for an option among others.
+func option(name string, effect diagnose.OverrideKind) func(setting) (string, diagnose.OverrideKind, bool) {
+	return func(s setting) (string, diagnose.OverrideKind, bool) {
+		for _, word := range words(s.value) {
+			if word == name {
+				return name, effect, true
+			}
+		}
+		return "", "", false
+	}
+}
+
+// denoStore is for a list of "system" and "mozilla".
+func denoStore(s setting) (string, diagnose.OverrideKind, bool) {
+	stores := strings.FieldsFunc(s.value, func(r rune) bool { return r == ',' || r == ' ' })
+	switch {
+	case !slices.Contains(stores, "system"):
+		return s.value, "", true
+	case slices.Contains(stores, "mozilla"):
+		return s.value, diagnose.Adds, true
+	}
+	return s.value, diagnose.Replaces, true
+}
+
+// javaStore finds the trust store among Java's options. The last one counts.
+func javaStore(s setting) (path string, effect diagnose.OverrideKind, ok bool) {
+	for _, word := range words(s.value) {
+		for _, name := range []string{"-Djavax.net.ssl.trustStore=", "-Djavax.net.ssl.trustStoreType="} {
+			v, found := strings.CutPrefix(word, name)
+			// Of these types there is no file: they are the system's store.
+			if systemType := strings.HasPrefix(v, "Windows-ROOT") || strings.HasPrefix(v, "KeychainStore"); found && v != "" && systemType == strings.HasSuffix(name, "Type=") {
+				path, ok = v, true
+			}
+		}
+	}
+	return path, diagnose.Replaces, ok
+}
+
+// debugging finds a setting of GODEBUG that is switched on.
+func debugging(name string) func(setting) (string, diagnose.OverrideKind, bool) {
+	return func(s setting) (string, diagnose.OverrideKind, bool) {
+		for _, pair := range strings.Split(s.value, ",") {
+			if key, v, _ := strings.Cut(strings.TrimSpace(pair), "="); key == name && v == "1" {
+				return key + "=" + v, diagnose.Replaces, true
+			}
+		}
+		return "", "", false
+	}
+}
+
+// words takes a line of options apart, with quotes as shells and Java have
+// them.
+func words(line string) (out []string) {
+	var b strings.Builder
+	open, any := rune(0), false
+	for _, r := range line {
+		switch {
+		case open != 0 && r == open:
+			open = 0
+		case open == 0 && (r == '"' || r == '\''):
+			open, any = r, true
+		case open == 0 && (r == ' ' || r == '\t' || r == '\n'):
+			if any {
+				out = append(out, b.String())
+			}
+			b.Reset()
+			any = false
+		default:
+			b.WriteRune(r)
+			any = true
+		}
+	}
+	if any {
+		out = append(out, b.String())
+	}
+	return out
+}

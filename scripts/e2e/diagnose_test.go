@@ -1,0 +1,196 @@
+//go:build linux
+
+package e2e
+
+import (
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/certtrust/certtrust/platform/probe/probetest"
+	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/diagnose"
+)
+
+// A judgement is what a client made of a server.
+type judgement struct {
+	accepts bool
+	words   string // its own, if it refuses
+}
+
+// sameAsked are the servers that real clients and certtrust are asked about.
+func sameAsked() []probetest.Case {
+	var cases []probetest.Case
+	for _, c := range probetest.Cases() {
+		// What a clock that is wrong does only certtrust can be told, which has
+		// a clock for tests; the others need something else than HTTPS.
+		if c.Now == 0 && c.StartTLS == "" && !c.Proxy && !c.NoHTTP && !c.Hostile && !c.Slow && len(c.Failure) == 0 && len(c.Clients) > 0 {
+			cases = append(cases, c)
+		}
+	}
+	return cases
+}
+
+// Certtrust foretells what real clients do, which ask the same servers with
+// the same roots, and what each of them calls it.
+func TestDiagnoseAgreesWithClients(t *testing.T) {
+	Overlay(t, func(t *testing.T) {
+		settle(t)
+		need(t, "certutil", "firefox-esr", "chromium", "curl", "openssl", "java")
+		profile, home := t.TempDir(), t.TempDir()
+		shared := filepath.Join(home, ".pki", "nssdb")
+		for _, dir := range []string{profile, shared} {
+			os.MkdirAll(dir, 0o700)
+			must(t, command("certutil", "-N", "--empty-password", "-d", "sql:"+dir))
+		}
+		hosts := "127.0.0.1 localhost\n"
+		var servers []*probetest.Server
+		var urls []string
+		for _, c := range sameAsked() {
+			s, err := probetest.Start(t.Context(), c, probetest.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(s.Close)
+			// What certtrust itself takes for granted is tried with its one store.
+			if slices.ContainsFunc(s.Entries, func(e store.Entry) bool {
+				return e.Cert == nil || !e.Trust.Equal(store.TrustFor(store.Trusted, store.PurposeAny), true) && !e.Trust.Equal(store.TrustFor(store.Trusted, store.PurposeServerAuth), true)
+			}) || s.Other != nil {
+				continue
+			}
+			servers = append(servers, s)
+			urls = append(urls, "https://"+net.JoinHostPort(c.Host, fmt.Sprint(s.Target.Port))+"/")
+			if net.ParseIP(c.Host) == nil {
+				hosts += "127.0.0.1 " + c.Host + "\n"
+			}
+			for i, root := range s.Roots() {
+				anchor := filepath.Join(anchorDir, fmt.Sprintf("%s-%d.crt", c.Name, i))
+				file := write(t, "root.crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.Raw}))
+				if err := copyFile(file, anchor); err != nil {
+					t.Fatal(err)
+				}
+				for _, dir := range []string{profile, shared} {
+					must(t, command("certutil", "-A", "-n", c.Name+fmt.Sprint(i), "-t", "C,,", "-i", file, "-d", "sql:"+dir))
+				}
+			}
+		}
+		if len(servers) < 15 {
+			t.Fatalf("%d servers are too few", len(servers))
+		}
+		if err := os.WriteFile("/etc/hosts", []byte(hosts), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		must(t, command("update-ca-certificates"))
+
+		real := map[string]map[string]judgement{}
+		real["firefox"] = ofBrowser(t, startFirefox(t, profile), urls)
+		real["chromium"] = ofBrowser(t, startChromium(t, home), urls)
+		real["curl"], real["openssl"] = map[string]judgement{}, map[string]judgement{}
+		for i, url := range urls {
+			real["curl"][url] = ofCurl(t, url)
+			real["openssl"][url] = ofOpenSSL(t, servers[i].Target)
+		}
+		real["java"] = ofJava(t, urls)
+
+		agreed := 0
+		for i, s := range servers {
+			doc := diagnosed(t, s)
+			for _, client := range slices.Sorted(maps.Keys(real)) {
+				was := real[client][urls[i]]
+				at := slices.IndexFunc(doc.Clients, func(c diagnose.ClientView) bool { return c.ID == client })
+				if at < 0 || doc.Clients[at].Accepts == nil {
+					t.Errorf("%s: nothing is said of %s", s.Case.Name, client)
+					continue
+				}
+				said := doc.Clients[at]
+				switch {
+				case *said.Accepts != was.accepts:
+					t.Errorf("%s: %s accepts %v, not %v as foretold (%s %s): %s", s.Case.Name, client, was.accepts, *said.Accepts, said.Error, said.Why, was.words)
+				case !was.accepts && !sameWords(said.Error, was.words):
+					t.Errorf("%s: %s says %q, and not %q", s.Case.Name, client, was.words, said.Error)
+				default:
+					agreed++
+				}
+				if want, known := s.Case.Clients[client]; known && want != was.accepts {
+					t.Errorf("%s: the table says of %s %v, and it says %v: %s", s.Case.Name, client, want, was.accepts, was.words)
+				}
+			}
+		}
+		t.Logf("%d servers, %d judgements of %d agree", len(servers), agreed, len(servers)*len(real))
+	})
+}
+
+// diagnosed asks certtrust about a server.
+func diagnosed(t *testing.T, s *probetest.Server) diagnose.Document {
+	t.Helper()
+	r := output(t, certtrust("diagnose", "--json", "--system", "--connect", s.Addr, s.Target.Input))
+	if r.code != 0 && r.code != 3 && r.code != 8 {
+		t.Fatal(r)
+	}
+	var doc diagnose.Document
+	if err := json.Unmarshal([]byte(r.stdout), &doc); err != nil {
+		t.Fatalf("%v: %v", r, err)
+	}
+	return doc
+}
+
+var notLetters = regexp.MustCompile(`[^a-z0-9]+`)
+
+// sameWords tells whether one of two ways to write an error is part of the
+// other.
+func sameWords(a, b string) bool {
+	a, b = notLetters.ReplaceAllString(strings.ToLower(a), ""), notLetters.ReplaceAllString(strings.ToLower(b), "")
+	return a != "" && b != "" && (strings.Contains(a, b) || strings.Contains(b, a))
+}
+
+func ofBrowser(t *testing.T, b browser, urls []string) map[string]judgement {
+	t.Helper()
+	out := map[string]judgement{}
+	for _, url := range urls {
+		words := b.load(t, url)
+		out[url] = judgement{words == "", words}
+	}
+	return out
+}
+
+func ofCurl(t *testing.T, url string) judgement {
+	t.Helper()
+	r := output(t, command("curl", "-sS", "--max-time", "30", "-o", "/dev/null", url))
+	return judgement{r.code == 0, strings.TrimSpace(r.stderr)}
+}
+
+var verifyError = regexp.MustCompile(`verify error:num=\d+:.*|Verification error: .*`)
+
+func ofOpenSSL(t *testing.T, target diagnose.Target) judgement {
+	t.Helper()
+	name := []string{"-servername", target.Host, "-verify_hostname", target.Host}
+	if net.ParseIP(target.Host) != nil {
+		name = []string{"-verify_ip", target.Host}
+	}
+	r := output(t, command("openssl", append([]string{"s_client", "-connect", target.Connect, "-verify_return_error", "-brief"}, name...)...))
+	return judgement{r.code == 0, verifyError.FindString(r.stdout + r.stderr)}
+}
+
+// ofJava has one machine ask all.
+func ofJava(t *testing.T, urls []string) map[string]judgement {
+	t.Helper()
+	r := output(t, command("java", append([]string{"-cp", kitDir, "Probe"}, urls...)...))
+	out := map[string]judgement{}
+	for line := range strings.Lines(r.stdout) {
+		verdict, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		url, words, _ := strings.Cut(rest, " ")
+		out[url] = judgement{verdict == "accepted", words}
+	}
+	if len(out) != len(urls) {
+		t.Fatalf("Java said %v", r)
+	}
+	return out
+}
