@@ -40,9 +40,6 @@ type sniffed struct {
 // with keys that are not known. The secret is that of the server's handshake
 // messages of TLS 1.3, nil if there is none. It takes any bytes.
 func sniff(stream, secret []byte) (s sniffed) {
-	if n := len(stream); n > 0 && n < 5 { // cut off in the first header
-		s.tls = stream[0] >= recordChangeCipher && stream[0] <= recordData && (n < 2 || stream[1] == 3)
-	}
 	var messages []byte
 	var open func([]byte, []byte) []byte // for TLS 1.3
 records:

@@ -798,7 +798,7 @@ func certCases() []Case {
 			b.serveTLS(chain(b.leaf(sub), sub))
 		}},
 		{Name: "ca-as-leaf", About: "the server's certificate is an authority's", Sent: 2, Warn: codes("cert.ca_as_leaf"), Clients: clients(true, "node", "openssl", "curl", "python", "gnutls", "java", "go"), build: usual(with(func(t *x509.Certificate) { t.IsCA, t.KeyUsage = true, t.KeyUsage|x509.KeyUsageCertSign }))},
-		{Name: "duplicate-serial", About: "leaf and intermediate have one issuer's one serial number", Sent: 3, Warn: codes("cert.duplicate_serial"), build: func(b *builder) {
+		{Name: "duplicate-serial", About: "leaf and intermediate have one issuer's one serial number", Sent: 3, Warn: codes("chain.extra_certs"), build: func(b *builder) {
 			root, sub := b.twoTier()
 			same := with(func(t *x509.Certificate) { t.SerialNumber = sub.template.SerialNumber })
 			b.serveTLS(chain(b.leaf(root, same), b.sub(root, "Another", same), sub))
