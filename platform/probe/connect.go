@@ -63,7 +63,7 @@ func (p *prober) connect(ctx context.Context) (*wire, *diagnose.Failure) {
 		return p.tunnel(ctx)
 	}
 	var addresses []netip.AddrPort
-	switch port := uint16(p.target.Port); {
+	switch {
 	case p.known.IsValid():
 		addresses = []netip.AddrPort{p.known}
 	case p.target.Connect != "":
@@ -73,19 +73,9 @@ func (p *prober) connect(ctx context.Context) (*wire, *diagnose.Failure) {
 		}
 		addresses = []netip.AddrPort{to}
 	default:
-		if ip, err := netip.ParseAddr(p.target.Host); err == nil {
-			addresses = []netip.AddrPort{netip.AddrPortFrom(ip, port)}
-			break
-		}
-		found, err := p.o.Resolve(ctx, p.target.Host)
-		if err == nil && len(found) == 0 {
-			err = &net.DNSError{Err: "no addresses", Name: p.target.Host, IsNotFound: true}
-		}
-		if err != nil {
+		var err error
+		if addresses, err = lookup(ctx, p.o.Resolve, net.JoinHostPort(p.target.Host, strconv.Itoa(p.target.Port))); err != nil {
 			return nil, failure("net.dns", err)
-		}
-		for _, ip := range found {
-			addresses = append(addresses, netip.AddrPortFrom(ip.Unmap(), port))
 		}
 	}
 	conn, to, err := race(ctx, p.o.Dial, addresses)
@@ -154,34 +144,43 @@ func race(ctx context.Context, dial func(context.Context, string, string) (net.C
 	}
 }
 
+// lookup returns the addresses of "host:port".
+func lookup(ctx context.Context, resolve func(context.Context, string) ([]netip.Addr, error), hostport string) ([]netip.AddrPort, error) {
+	name, text, err := net.SplitHostPort(hostport)
+	if err != nil {
+		return nil, err
+	}
+	port, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return nil, err
+	}
+	ip, err := netip.ParseAddr(name)
+	found := []netip.Addr{ip}
+	if err != nil {
+		found, err = resolve(ctx, name)
+		if err == nil && len(found) == 0 {
+			err = &net.DNSError{Err: "no addresses", Name: name, IsNotFound: true}
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	var addresses []netip.AddrPort
+	for _, ip := range found {
+		addresses = append(addresses, netip.AddrPortFrom(ip.Unmap(), uint16(port)))
+	}
+	return addresses, nil
+}
+
 // tunnel connects through the proxy.
 func (p *prober) tunnel(ctx context.Context) (*wire, *diagnose.Failure) {
 	destination := net.JoinHostPort(p.target.Host, strconv.Itoa(p.target.Port))
 	if p.target.Connect != "" {
 		destination = p.target.Connect
 	}
-	proxyHost, proxyPort, err := net.SplitHostPort(p.target.Proxy)
+	addresses, err := lookup(ctx, p.o.Resolve, p.target.Proxy)
 	if err != nil {
 		return nil, failure("net.proxy", err)
-	}
-	port, err := strconv.ParseUint(proxyPort, 10, 16)
-	if err != nil {
-		return nil, failure("net.proxy", err)
-	}
-	ip, err := netip.ParseAddr(proxyHost)
-	found := []netip.Addr{ip}
-	if err != nil {
-		found, err = p.o.Resolve(ctx, proxyHost)
-		if err == nil && len(found) == 0 {
-			err = &net.DNSError{Err: "no addresses", Name: proxyHost, IsNotFound: true}
-		}
-	}
-	if err != nil {
-		return nil, failure("net.proxy", err)
-	}
-	var addresses []netip.AddrPort
-	for _, ip := range found {
-		addresses = append(addresses, netip.AddrPortFrom(ip.Unmap(), uint16(port)))
 	}
 	conn, _, err := race(ctx, p.o.Dial, addresses)
 	if err != nil {

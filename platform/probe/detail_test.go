@@ -46,6 +46,11 @@ func TestDetails(t *testing.T) {
 				t.Errorf("date %v", c.HTTPDate)
 			}
 		},
+		"good-redirect": func(t *testing.T, c *diagnose.Capture, _ *probetest.Server) {
+			if c.Redirect != "https://www.other.test/" || c.HTTPStatus != 302 {
+				t.Errorf("%d %q", c.HTTPStatus, c.Redirect)
+			}
+		},
 		"good-stapled": func(t *testing.T, c *diagnose.Capture, _ *probetest.Server) {
 			if len(c.Staple) == 0 {
 				t.Error("no staple")

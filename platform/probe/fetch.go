@@ -74,6 +74,11 @@ type FetchOptions struct {
 	// The addresses at which clouds keep a machine's secrets are never asked.
 	Target netip.Addr
 
+	// Proxy is the HTTP proxy that is gone through, "host:port". Names are
+	// then resolved by it as well: what they mean here is checked, and what is
+	// no name of the public Internet is refused.
+	Proxy string
+
 	// As in [Options].
 	Dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
@@ -93,8 +98,8 @@ func TargetAddr(c *diagnose.Capture) netip.Addr {
 }
 
 // NewFetcher returns a fetcher for one diagnosis. It speaks plain HTTP alone,
-// goes through no proxy, sends nothing that tells who asks, and keeps to the
-// bounds of this package. What was fetched once, or failed, is not asked for
+// goes through no proxy that it was not told of, sends nothing that tells who
+// asks, and keeps to the bounds of this package. What was fetched once, or failed, is not asked for
 // again: the same answer is given. Its errors are [*FetchError].
 func NewFetcher(o FetchOptions) *Fetcher {
 	d := Options{Dial: o.Dial, Resolve: o.Resolve}.withDefaults()
@@ -190,6 +195,10 @@ func (f *Fetcher) get(ctx context.Context, u *url.URL, r diagnose.Request) (diag
 		DialContext: f.dial, DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: 16 << 10,
 	}
 	defer transport.CloseIdleConnections()
+	if f.o.Proxy != "" {
+		transport.DialContext = f.dialProxy
+		transport.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: f.o.Proxy})
+	}
 	seen := map[string]bool{}
 	for hop := 0; ; hop++ {
 		if seen[at] {
@@ -207,6 +216,9 @@ func (f *Fetcher) get(ctx context.Context, u *url.URL, r diagnose.Request) (diag
 		request.Header.Set("User-Agent", "certtrust")
 		if r.Body != nil && r.Accept != "" {
 			request.Header.Set("Content-Type", r.Accept)
+		}
+		if err := f.checkProxied(ctx, request.URL.Hostname()); err != nil {
+			return fail(BadAddress, err)
 		}
 		response, err := transport.RoundTrip(request)
 		if err != nil {
@@ -281,6 +293,41 @@ func (f *Fetcher) dial(ctx context.Context, _, to string) (net.Conn, error) {
 	}
 	conn, _, err := race(ctx, f.o.Dial, allowed)
 	return conn, err
+}
+
+// dialProxy connects to the proxy.
+func (f *Fetcher) dialProxy(ctx context.Context, _, to string) (net.Conn, error) {
+	found, err := lookup(ctx, f.o.Resolve, to)
+	if err != nil {
+		return nil, err
+	}
+	conn, _, err := race(ctx, f.o.Dial, found)
+	return conn, err
+}
+
+// checkProxied refuses a host that a proxy must not be sent to.
+func (f *Fetcher) checkProxied(ctx context.Context, name string) error {
+	if f.o.Proxy == "" {
+		return nil
+	}
+	found := []netip.Addr{}
+	if ip, err := netip.ParseAddr(name); err == nil {
+		found = append(found, ip)
+	} else if found, err = f.o.Resolve(ctx, name); err != nil {
+		lower := "." + strings.TrimSuffix(strings.ToLower(name), ".")
+		for _, inner := range []string{".localhost", ".local", ".internal", ".lan", ".home.arpa", ".localdomain"} {
+			if strings.HasSuffix(lower, inner) || strings.Count(lower, ".") < 2 {
+				return fmt.Errorf("%s is no name of the public Internet", name)
+			}
+		}
+		return nil // only the proxy knows it, as it often is behind one
+	}
+	for _, ip := range found {
+		if kind := refuse(ip, f.o.Target); kind != "" {
+			return fmt.Errorf("%s is %s", ip, kind)
+		}
+	}
+	return nil
 }
 
 // metadata are the addresses at which clouds keep what a machine must not give

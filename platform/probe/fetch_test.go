@@ -255,6 +255,47 @@ func TestFetchRebinding(t *testing.T) {
 	}
 }
 
+// A proxy is asked for what is public, and for nothing else.
+func TestFetchThroughProxy(t *testing.T) {
+	t.Parallel()
+	proxy, requests := web(t)
+	public := netip.MustParseAddr("198.41.0.4")
+	for _, c := range []struct {
+		url  string
+		want probe.Reason
+	}{
+		{"http://known.test/a", ""},
+		{"http://only.the.proxy.knows/a", ""},
+		{"http://198.41.0.4/a", ""},
+		{"http://inner.test/a", probe.BadAddress},
+		{"http://10.0.0.1/a", probe.BadAddress},
+		{"http://127.0.0.1/a", probe.BadAddress},
+		{"http://169.254.169.254/a", probe.BadAddress},
+		{"http://metadata.google.internal/a", probe.BadAddress},
+		{"http://intranet/a", probe.BadAddress},
+		{"http://localhost/a", probe.BadAddress},
+	} {
+		before := len(requests())
+		f := probe.NewFetcher(probe.FetchOptions{Proxy: proxy.Listener.Addr().String(), Target: public,
+			Resolve: func(_ context.Context, name string) ([]netip.Addr, error) {
+				switch name {
+				case "known.test":
+					return []netip.Addr{public}, nil
+				case "inner.test":
+					return []netip.Addr{public, netip.MustParseAddr("192.168.0.1")}, nil
+				}
+				return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+			}})
+		_, err := f.Fetch(t.Context(), diagnose.Request{URL: c.url})
+		if reasonOf(err) != c.want {
+			t.Errorf("%s: %v", c.url, err)
+		}
+		if got := len(requests()) - before; (got == 1) != (c.want == "") {
+			t.Errorf("%s: the proxy was asked %d times", c.url, got)
+		}
+	}
+}
+
 // The addresses of issuers in the table's certificates that attack the one who
 // follows them: each fails for its own reason.
 func TestHostileAddresses(t *testing.T) {

@@ -250,13 +250,16 @@ func alertFailure(alert uint8, err error, requested bool) *diagnose.Failure {
 // go on without a client certificate.
 const clientCertWait = 300 * time.Millisecond
 
+// headWait is how long a server has to answer HTTP.
+const headWait = 3 * time.Second
+
 // afterwards uses the connection that stands.
 func (p *prober) afterwards(ctx context.Context, s *shaken) {
 	if s.conn == nil || !s.conn.ConnectionState().HandshakeComplete {
 		return
 	}
 	s.stop()
-	ctx, cancel := p.share(ctx, 30)
+	ctx, cancel := context.WithTimeout(ctx, min(headWait, p.o.Timeout*30/100))
 	defer cancel()
 	stop := cut(ctx, s.wire)
 	defer stop()

@@ -30,6 +30,7 @@ func (p *prober) plain(ctx context.Context, s *shaken) {
 			}
 		}
 	}
+	s.close()
 	p.cap.Plain = bytes.Clone(s.wire.recorded[:min(len(s.wire.recorded), maxPlain)])
 	p.cap.Failure.Code, p.cap.Failure.Text = speaks(p.cap.Plain)
 	if p.cap.Failure.Code == "tls.plain_http" {
@@ -118,13 +119,14 @@ func related(a, b string) bool {
 
 // hostHeader is what a client puts into Host.
 func (p *prober) hostHeader() string {
-	if p.target.Port == 443 || p.target.Port == 80 {
-		if strings.Contains(p.target.Host, ":") {
-			return "[" + p.target.Host + "]"
-		}
-		return p.target.Host
+	name := p.target.Name()
+	if p.target.Port != 443 && p.target.Port != 80 {
+		return net.JoinHostPort(name, strconv.Itoa(p.target.Port))
 	}
-	return net.JoinHostPort(p.target.Host, strconv.Itoa(p.target.Port))
+	if strings.Contains(name, ":") {
+		return "[" + name + "]"
+	}
+	return name
 }
 
 // head asks for nothing but the header of an answer and keeps what it says.

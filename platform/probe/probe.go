@@ -112,21 +112,26 @@ func (p *prober) sni() string {
 }
 
 func (p *prober) run(ctx context.Context) {
+	// Some servers speak to one client at a time: each connection is closed
+	// before the next one is made.
 	first := p.shake(ctx, hello{sni: p.sni()})
-	defer func() { first.close() }()
 	switch {
 	case first.done():
 		p.take(first)
 		p.afterwards(ctx, first)
+		first.close()
 	case first.failure.Code == "tls.not_tls":
 		p.plain(ctx, first)
 	case first.failure.Code == "tls.handshake_timeout" || first.wire == nil:
 		p.cap.Failure = first.failure
+		first.close()
 		p.silence(ctx, first)
 	case strings.HasPrefix(first.failure.Code, "net.proxy") || first.failure.Code == "tls.starttls":
 		p.cap.Failure = first.failure
+		first.close()
 	default:
-		first = p.insist(ctx, first)
+		first.close()
+		p.insist(ctx, first)
 	}
 	if p.cap.WithoutSNI == nil && p.wantsNameless() {
 		nameless := p.shake(ctx, hello{})
@@ -146,22 +151,19 @@ func (p *prober) take(s *shaken) {
 
 // insist tries again in other ways where a handshake failed: old servers
 // stumble over new extensions, and crypto/tls has not all ciphers.
-func (p *prober) insist(ctx context.Context, first *shaken) *shaken {
+func (p *prober) insist(ctx context.Context, first *shaken) {
 	p.take(first)
 	if len(first.certs) > 0 {
-		return first // it is known whom we speak to, and why it failed
+		return // it is known whom we speak to, and why it failed
 	}
 	again := p.shake(ctx, hello{sni: p.sni(), old: true})
-	switch {
-	case again.done():
-		first.close()
+	if again.done() || len(again.certs) > 0 {
 		p.take(again)
-		p.afterwards(ctx, again)
-		return again
-	case len(again.certs) > 0:
-		first.close()
-		p.take(again)
-		return again
+		if again.done() {
+			p.afterwards(ctx, again)
+		}
+		again.close()
+		return
 	}
 	again.close()
 	code := first.failure.Code
@@ -172,7 +174,7 @@ func (p *prober) insist(ctx context.Context, first *shaken) *shaken {
 			if p.cap.WithoutSNI = nameless.certs; len(nameless.certs) > 0 {
 				p.cap.Failure = &diagnose.Failure{Code: "tls.unrecognized_name", Alert: first.failure.Alert, HasAlert: first.failure.HasAlert,
 					Text: first.failure.Text + "; without a server name it answers"}
-				return first
+				return
 			}
 		}
 	}
@@ -182,7 +184,6 @@ func (p *prober) insist(ctx context.Context, first *shaken) *shaken {
 	if first.wire.received() == 0 {
 		p.silence(ctx, first)
 	}
-	return first
 }
 
 // standIns begin the common names of certificates that servers show before

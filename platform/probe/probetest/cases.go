@@ -21,6 +21,9 @@ const (
 	year = 365 * day
 )
 
+// in2020 is when some servers believe to be.
+var in2020 = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+
 // clients makes the table of what clients do.
 func clients(accepts bool, ids ...string) map[string]bool {
 	m := map[string]bool{}
@@ -173,7 +176,13 @@ func goodCases() []Case {
 		}},
 		{Name: "good-clock-lies", About: "the server's clock stands in 2020", Sent: 2, Clients: everyone(true), build: func(b *builder) {
 			_, sub := b.twoTier()
-			b.date(chain(b.leaf(sub), sub), time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC))
+			b.answer.date = in2020
+			b.serveTLS(chain(b.leaf(sub), sub))
+		}},
+		{Name: "good-redirect", About: "leads to another site", Sent: 2, Clients: everyone(true), build: func(b *builder) {
+			_, sub := b.twoTier()
+			b.answer = answer{status: "302 Found", location: "https://www.other.test/"}
+			b.serveTLS(chain(b.leaf(sub), sub))
 		}},
 		{Name: "good-leaf-named-like-proxy", About: "the leaf's own subject is that of an interception product", Sent: 2, Clients: everyone(true),
 			build: usual(subject(pkix.Name{CommonName: "Zscaler Root CA", Organization: []string{"Zscaler Inc."}}))},
@@ -639,7 +648,8 @@ func timeCases() []Case {
 			root := b.root("Old Root", long(b)...)
 			b.trust(root)
 			sub := b.sub(root, "Old Issuing CA", long(b)...)
-			b.date(chain(b.leaf(sub, valid(time.Date(2019, 12, 1, 0, 0, 0, 0, time.UTC), time.Date(2020, 3, 1, 0, 0, 0, 0, time.UTC))), sub), time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC))
+			b.answer.date = in2020
+			b.serveTLS(chain(b.leaf(sub, valid(in2020.AddDate(0, -1, 0), in2020.AddDate(0, 2, 0))), sub))
 		}},
 		{Name: "clock-behind", About: "this machine's clock is 400 days behind", Now: -400 * day, Sent: 2, Want: codes("time.clock_wrong"), build: func(b *builder) {
 			root := b.root("Root", long(b)...)
@@ -788,6 +798,11 @@ func certCases() []Case {
 			b.serveTLS(chain(b.leaf(sub), sub))
 		}},
 		{Name: "ca-as-leaf", About: "the server's certificate is an authority's", Sent: 2, Warn: codes("cert.ca_as_leaf"), Clients: clients(true, "node", "openssl", "curl", "python", "gnutls", "java", "go"), build: usual(with(func(t *x509.Certificate) { t.IsCA, t.KeyUsage = true, t.KeyUsage|x509.KeyUsageCertSign }))},
+		{Name: "duplicate-serial", About: "leaf and intermediate have one issuer's one serial number", Sent: 3, Warn: codes("chain.extra_certs"), build: func(b *builder) {
+			root, sub := b.twoTier()
+			same := with(func(t *x509.Certificate) { t.SerialNumber = sub.template.SerialNumber })
+			b.serveTLS(chain(b.leaf(root, same), b.sub(root, "Another", same), sub))
+		}},
 		{Name: "bad-signature", About: "the leaf was altered after it was signed", Sent: 2, Want: codes("chain.wrong_intermediate"), Accept: codes("cert.malformed", "trust.same_name_other_key", "trust.unknown_issuer"), Clients: rejected, build: func(b *builder) {
 			_, sub := b.twoTier()
 			b.serveTLS(chain(b.leaf(sub).spoilt(), sub))

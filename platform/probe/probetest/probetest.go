@@ -230,6 +230,7 @@ type builder struct {
 	s      *Server
 	now    time.Time
 	handle func(net.Conn) // nil: the port is closed
+	answer answer         // to an HTTP request
 	web    string         // "http://127.0.0.1:PORT", once it was asked for
 	mux    *http.ServeMux
 	serial int64

@@ -1,9 +1,13 @@
 package probetest_test
 
 import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/certtrust/certtrust/platform/probe/probetest"
 	"github.com/certtrust/certtrust/store/diagnose"
@@ -54,6 +58,41 @@ func TestStartAll(t *testing.T) {
 		}
 		s.Close()
 		s.Close() // twice is once
+	}
+}
+
+// What the table says of clients is true at least of the one that is here.
+func TestGo(t *testing.T) {
+	tried := 0
+	for _, c := range probetest.Cases() {
+		want, known := c.Clients["go"]
+		if !known || c.Slow || c.StartTLS != "" || c.Proxy || c.Now != 0 {
+			continue
+		}
+		s, err := probetest.Start(t.Context(), c, probetest.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		roots := x509.NewCertPool()
+		for _, r := range s.Roots() {
+			if r.Parsed != nil {
+				roots.AddCert(r.Parsed)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		conn, err := (&tls.Dialer{Config: &tls.Config{RootCAs: roots, ServerName: c.Host}}).DialContext(ctx, "tcp", s.Addr)
+		if err == nil {
+			conn.Close()
+		}
+		if (err == nil) != want {
+			t.Errorf("%s: %v", c.Name, err)
+		}
+		tried++
+		cancel()
+		s.Close()
+	}
+	if tried < 100 {
+		t.Errorf("%d cases", tried)
 	}
 }
 

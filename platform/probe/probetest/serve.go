@@ -25,19 +25,12 @@ func (b *builder) serveTLS(c tls.Certificate, changes ...func(*tls.Config)) {
 		change(config)
 	}
 	b.s.Sent = c.Certificate
-	b.handle = func(conn net.Conn) { b.speak(conn, config, "") }
-}
-
-// date makes the server's answers bear another date.
-func (b *builder) date(c tls.Certificate, date time.Time) {
-	b.serveTLS(c)
-	config := &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &c, nil }}
-	b.handle = func(conn net.Conn) { b.speak(conn, config, date.UTC().Format(http.TimeFormat)) }
+	b.handle = func(conn net.Conn) { b.speak(conn, config) }
 }
 
 // speak upgrades the connection if the case wants that, makes the handshake and
 // answers one HTTP request.
-func (b *builder) speak(conn net.Conn, config *tls.Config, date string) {
+func (b *builder) speak(conn net.Conn, config *tls.Config) {
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	if p := b.s.Case.StartTLS; p != "" {
 		if err := upgrade(p, conn, ""); err != nil {
@@ -54,23 +47,32 @@ func (b *builder) speak(conn net.Conn, config *tls.Config, date string) {
 		_, _ = io.CopyN(io.Discard, secured, 1)
 		return
 	}
-	answerHTTP(secured, date, "200 OK", "", b.s.Case.Name)
+	answerHTTP(secured, b.answer)
+}
+
+// answer is what is said to an HTTP request; the zero value is "200 OK".
+type answer struct {
+	date             time.Time // zero: the right one
+	status, location string
 }
 
 // answerHTTP reads one request and answers it.
-func answerHTTP(conn io.ReadWriter, date, status, location, title string) {
+func answerHTTP(conn io.ReadWriter, a answer) {
 	r, err := http.ReadRequest(bufio.NewReader(conn))
 	if err != nil {
 		return
 	}
-	if date == "" {
-		date = time.Now().UTC().Format(http.TimeFormat)
+	if a.date.IsZero() {
+		a.date = time.Now()
 	}
-	body := "<!doctype html><title>" + title + "</title>" + title + "\n"
+	if a.status == "" {
+		a.status = "200 OK"
+	}
+	const body = "<!doctype html><title>certtrust test</title><p>certtrust test\n"
 	var head strings.Builder
-	fmt.Fprintf(&head, "HTTP/1.1 %s\r\nDate: %s\r\nContent-Type: text/html\r\nContent-Length: %d\r\nConnection: close\r\n", status, date, len(body))
-	if location != "" {
-		fmt.Fprintf(&head, "Location: %s\r\n", location)
+	fmt.Fprintf(&head, "HTTP/1.1 %s\r\nDate: %s\r\nContent-Type: text/html\r\nContent-Length: %d\r\nConnection: close\r\n", a.status, a.date.UTC().Format(http.TimeFormat), len(body))
+	if a.location != "" {
+		fmt.Fprintf(&head, "Location: %s\r\n", a.location)
 	}
 	head.WriteString("\r\n")
 	if r.Method != http.MethodHead {
@@ -95,7 +97,7 @@ func plainHTTP(status, location string) func(net.Conn) {
 		answerHTTP(struct {
 			io.Reader
 			io.Writer
-		}{r, conn}, "", status, location, "plain")
+		}{r, conn}, answer{status: status, location: location})
 	}
 }
 
