@@ -24,6 +24,10 @@ const anchorMode fs.FileMode = 0o644
 // toolTimeout is how long the update tool may take.
 const toolTimeout = 5 * time.Minute
 
+// lockWaits is how much longer than for another program a change waits for
+// another certtrust: there may be several before it, and each comes to its end.
+const lockWaits = 4
+
 // Apply does a plan. What it writes is an anchor file for each certificate;
 // the rest is made by the distribution's tool, whose success is believed only
 // when the bundle, the links, the modes and Java's key store say the same. If
@@ -37,7 +41,7 @@ func (s *Store) Apply(ctx context.Context, plan store.Plan) (store.Receipt, erro
 		if err := s.info.Access.Write.Err("apply", s.info.ID); err != nil {
 			return receipt, err
 		}
-		unlock, err := s.host.Lock(ctx, path.Join(s.host.StateDir(store.ScopeSystem), "lock"), s.Wait, "certtrust")
+		unlock, err := s.host.Lock(ctx, path.Join(s.host.StateDir(store.ScopeSystem), "lock"), lockWaits*s.Wait, "certtrust")
 		if err != nil {
 			return receipt, s.fail("apply", "", err)
 		}
@@ -76,17 +80,14 @@ func (s *Store) execute(ctx context.Context, p *planner) error {
 	if err != nil {
 		return s.fail("apply", "", err)
 	}
-	err = s.edit(ctx, p)
-	if err == nil && p.edits.rebuild {
-		err = s.rebuild(ctx, p)
-	} else if err == nil {
-		err = s.check(ctx, p)
+	if err = s.edit(p); err == nil {
+		err = s.update(ctx, p)
 	}
 	if err == nil {
 		return nil
 	}
 	// A cancelled context must not keep the store from being put back.
-	if back := s.restore(before); back != nil {
+	if back := s.putBack(context.WithoutCancel(ctx), p, before); back != nil {
 		return &store.Error{Op: "apply", Store: s.info.ID,
 			Err:  store.Because(store.ErrPartial, "%w; and it could not be taken back: %v", err, back),
 			Hint: "run certtrust repair"}
@@ -94,9 +95,8 @@ func (s *Store) execute(ctx context.Context, p *planner) error {
 	return &store.Error{Op: "apply", Store: s.info.ID, Err: store.Because(store.Kind(store.Code(err)), "%w; everything was put back", err), Hint: store.Hint(err)}
 }
 
-// edit makes the changes that are ours: files, links, and what the hooks must
-// be told that the tool does not tell them.
-func (s *Store) edit(ctx context.Context, p *planner) error {
+// edit makes the changes that are ours: files and links.
+func (s *Store) edit(p *planner) error {
 	for _, file := range sortedKeys(p.edits.writes) {
 		if path.Dir(file) != s.family.hashDir && path.Dir(file) != path.Dir(s.family.vendorConf) {
 			if err := s.host.MkdirAll(path.Dir(file), 0o755); err != nil {
@@ -115,16 +115,6 @@ func (s *Store) edit(ctx context.Context, p *planner) error {
 		if err := s.host.Remove(file); err != nil && !absent(err) {
 			return err
 		}
-	}
-	for _, name := range p.edits.renew {
-		if _, isLink := p.st.links[name]; isLink {
-			if err := s.host.Remove(s.link(name)); err != nil && !absent(err) {
-				return err
-			}
-		}
-	}
-	if len(p.edits.lines) > 0 {
-		return s.tellHooks(ctx, p)
 	}
 	return nil
 }
@@ -214,11 +204,11 @@ func (s *Store) dropNumbers(links map[string]string, hash string, gone []int) er
 var hookName = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`)
 
 // tellHooks runs the tool's hooks with the plan's lines on their standard
-// input, as the tool does.
-func (s *Store) tellHooks(ctx context.Context, p *planner) error {
+// input, as the tool does. What it returns is what [Store.hookFailed] does.
+func (s *Store) tellHooks(ctx context.Context, p *planner) (wrong, err error) {
 	hooks, err := s.host.ReadDir(s.family.hookDir)
 	if err != nil && !absent(err) {
-		return err
+		return nil, err
 	}
 	for _, hook := range hooks {
 		file := path.Join(s.family.hookDir, hook.Name())
@@ -231,28 +221,35 @@ func (s *Store) tellHooks(ctx context.Context, p *planner) error {
 			input += "\n"
 		}
 		_, err = s.host.Run(ctx, host.Command{Args: []string{file}, Stdin: strings.NewReader(input), Timeout: toolTimeout})
-		if err != nil {
-			if err := s.hookFailed(p, file, err); err != nil {
-				return err
-			}
+		if err == nil {
+			continue
 		}
+		again, err := s.hookFailed(p, file, err)
+		if err != nil {
+			return nil, err
+		}
+		wrong = errors.Join(wrong, again)
 	}
-	return nil
+	return wrong, nil
 }
 
 // hookFailed returns what the failure of a hook means for the change: nothing
-// if Java's key store was broken before.
-func (s *Store) hookFailed(p *planner, hook string, err error) error {
-	if hook == s.family.java.hook {
-		if pid, held := s.javaLocked(); held {
-			return locked(pid)
-		}
-		if p.java.err != nil {
-			return nil // checkJava says so
-		}
-	}
-	return &store.Error{Path: hook, Err: store.Because(store.ErrFailed, "the update hook failed: %w", err),
+// if Java's key store was broken before. Java's hook fails where the package
+// manager or another run of it is at work, so that it is wrong now can be made
+// good; the failure of another hook is an error.
+func (s *Store) hookFailed(p *planner, hook string, failure error) (wrong, err error) {
+	err = &store.Error{Path: hook, Err: store.Because(store.ErrFailed, "the update hook failed: %w", failure),
 		Hint: "mend the hook, or take it away, and try again"}
+	if hook != s.family.java.hook {
+		return nil, err
+	}
+	if pid, held := s.javaLocked(); held {
+		return locked(pid), nil
+	}
+	if p.java.err != nil {
+		return nil, nil // checkJava says so
+	}
+	return err, nil
 }
 
 func locked(pid int) error {
@@ -271,15 +268,15 @@ func (s *Store) javaLocked() (pid int, held bool) {
 }
 
 // quiet waits until nobody else is at work on the store.
-func (s *Store) quiet(ctx context.Context) error {
-	deadline := time.Now().Add(s.Wait)
-	for {
-		busy := s.busy()
-		if busy == nil {
-			break
-		}
-		if time.Now().After(deadline) {
-			return busy
+func (s *Store) quiet(ctx context.Context) error { return s.wait(ctx, s.busy) }
+
+// wait waits until busy returns nil, as long as Wait says, and returns what it
+// returned last.
+func (s *Store) wait(ctx context.Context, busy func() error) error {
+	for deadline := time.Now().Add(s.Wait); ; {
+		err := busy()
+		if err == nil || time.Now().After(deadline) {
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -287,19 +284,26 @@ func (s *Store) quiet(ctx context.Context) error {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	return nil
 }
 
 // busy returns who is at work on the store, nil if nobody is.
 func (s *Store) busy() error {
-	for _, p := range s.updaters() {
-		return &store.Error{Err: store.Because(store.ErrLocked, "%s is running (process %d)", path.Base(s.family.tool), p.PID),
-			Hint: "try again when it has finished"}
+	if err := s.updating(); err != nil {
+		return err
 	}
 	if s.javaFollows() {
 		if pid, held := s.javaLocked(); held {
 			return locked(pid)
 		}
+	}
+	return nil
+}
+
+// updating returns who runs the update tool, nil if nobody does.
+func (s *Store) updating() error {
+	for _, p := range s.updaters() {
+		return &store.Error{Err: store.Because(store.ErrLocked, "%s is running (process %d)", path.Base(s.family.tool), p.PID),
+			Hint: "try again when it has finished"}
 	}
 	return nil
 }
@@ -313,39 +317,31 @@ func (s *Store) liveUpdaters() []host.Process {
 	})
 }
 
-// attempts is how often the tool is run until the store is as it should be:
-// another run at the same time can spoil one.
-const attempts = 3
+// attempts is how often the store is brought up to date until it is as it
+// should be: another run at the same time can spoil one. Where there is one,
+// that does not count, up to a limit.
+const attempts, besideOthers = 3, 10
 
 var hookError = regexp.MustCompile(`(?m)^E: (\S+) exited with code (\d+)`)
 
-// rebuild runs the tool until what it made is right.
-func (s *Store) rebuild(ctx context.Context, p *planner) error {
-	var wrong error
-	for range attempts {
-		if err := s.quiet(ctx); err != nil {
-			return errors.Join(wrong, err)
+// update has all that is generated follow what was edited, until it is right.
+func (s *Store) update(ctx context.Context, p *planner) error {
+	var wrong, other error
+	for alone, beside := 0, 0; alone < attempts && beside < besideOthers; {
+		err := s.quiet(ctx)
+		if err == nil {
+			wrong, err = s.follow(ctx, p)
 		}
-		// What an interrupted update has left would be added to.
-		if err := s.host.Remove(s.newBundle()); err != nil && !absent(err) {
-			return err
+		if other = s.updating(); other == nil {
+			alone++
+		} else {
+			beside++
 		}
-		out, err := s.host.Run(ctx, host.Command{Args: []string{s.family.tool}, Timeout: toolTimeout})
+		if err == nil {
+			err = s.quiet(ctx)
+		}
 		if err != nil {
 			return err
-		}
-		wrong = nil
-		text := bytes.Join([][]byte{out.Stdout, out.Stderr}, []byte("\n"))
-		if m := hookError.FindSubmatch(text); m != nil {
-			// Java's hook fails where another run of it is at work. What it was
-			// told it keeps for the next run.
-			hook := string(m[1])
-			if wrong = s.hookFailed(p, hook, fmt.Errorf("exit code %s", m[2])); wrong != nil && hook != s.family.java.hook {
-				return wrong
-			}
-		}
-		if err := s.quiet(ctx); err != nil {
-			return errors.Join(wrong, err)
 		}
 		if wrong == nil {
 			wrong = s.check(ctx, p)
@@ -354,7 +350,50 @@ func (s *Store) rebuild(ctx context.Context, p *planner) error {
 			return nil
 		}
 	}
+	if other != nil {
+		return &store.Error{Err: store.Because(store.ErrLocked, "%w at the same time, and spoils it: %w", other, wrong), Hint: store.Hint(other)}
+	}
 	return wrong
+}
+
+// follow tells the hooks what the tool does not tell them, and runs the tool.
+// Another run of them at the same time can make either fail, and can take from
+// Java's hook what it was told: that is wrong then, and another go, which tells
+// it again, may make it good. No go helps against an error.
+func (s *Store) follow(ctx context.Context, p *planner) (wrong, err error) {
+	if err := s.dropLinks(p.edits.renew); err != nil {
+		return nil, err
+	}
+	if len(p.edits.lines) > 0 {
+		if wrong, err = s.tellHooks(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	if !p.edits.rebuild {
+		return wrong, nil
+	}
+	// What an interrupted update has left would be added to.
+	if err := s.host.Remove(s.newBundle()); err != nil && !absent(err) {
+		return nil, err
+	}
+	out, err := s.host.Run(ctx, host.Command{Args: []string{s.family.tool}, Timeout: toolTimeout})
+	if exit := (*host.ExecError)(nil); errors.As(err, &exit) && exit.ExitCode > 0 {
+		return err, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	// The hooks have run once more: how they have fared now is what counts.
+	wrong = nil
+	text := bytes.Join([][]byte{out.Stdout, out.Stderr}, []byte("\n"))
+	for _, m := range hookError.FindAllSubmatch(text, -1) {
+		again, err := s.hookFailed(p, string(m[1]), fmt.Errorf("exit code %s", m[2]))
+		if err != nil {
+			return nil, err
+		}
+		wrong = errors.Join(wrong, again)
+	}
+	return wrong, nil
 }
 
 // check reads everything back and returns what is not as it should be.
@@ -374,11 +413,14 @@ func (s *Store) check(ctx context.Context, p *planner) error {
 	if p.edits.rebuild {
 		expected := st.expected()
 		missing, extra := 0, 0
-		for fp := range expected {
-			// What was not built in before for what it is, such as UTF-16,
-			// does not keep others out.
-			if !st.inBundle[fp] && (p.st.inBundle[fp] || slices.Contains(p.edits.have, fp)) {
-				missing++
+		if out := st.missing(); len(out) > 0 {
+			built := st.built()
+			for _, fp := range out {
+				// What the tool cannot build in for what it is, such as UTF-16,
+				// does not keep others out.
+				if built[fp] || p.st.inBundle[fp] || slices.Contains(p.edits.have, fp) {
+					missing++
+				}
 			}
 		}
 		for _, c := range plainCerts(st.bundle) {
@@ -388,6 +430,9 @@ func (s *Store) check(ctx context.Context, p *planner) error {
 		}
 		if missing > 0 || extra > 0 {
 			fault("%s lacks %d of %d certificates and holds %d that come from no anchor", s.family.bundle, missing, len(expected), extra)
+		}
+		if st.doubled() {
+			fault("%s holds certificates twice", s.family.bundle)
 		}
 	}
 	for _, fp := range p.edits.have {
@@ -421,6 +466,11 @@ func (s *Store) check(ctx context.Context, p *planner) error {
 // checkJava reads back whether Java's key store has followed.
 func (s *Store) checkJava(st *state, p *planner) error {
 	j := s.readJava()
+	if p.java.readable() && j.err != nil {
+		return &store.Error{Path: s.family.java.path,
+			Err:  store.Because(store.ErrFailed, "Java's key store was broken: %w", j.err),
+			Hint: "look what " + s.family.java.hook + " says"}
+	}
 	if !j.readable() {
 		if j.follows {
 			p.notice("Java's key store %s cannot be read (%v), so it is not known whether Java follows", s.family.java.path, j.err)
@@ -485,29 +535,36 @@ type saved struct {
 
 // snapshot is what a change can touch, as it was before.
 type snapshot struct {
-	files map[string]saved
-	links map[string]string
+	own       map[string]saved // what the change itself writes
+	generated map[string]saved // what the tool and its hooks make
+	links     map[string]string
 }
 
 func (s *Store) snapshot(p *planner) (snapshot, error) {
-	snap := snapshot{files: map[string]saved{}, links: p.st.links}
-	files := slices.Concat(sortedKeys(p.edits.writes), p.edits.removes, []string{s.family.bundle, s.family.java.path, s.family.java.pending})
+	snap := snapshot{own: map[string]saved{}, generated: map[string]saved{}, links: p.st.links}
+	for _, x := range p.st.strays { // the tool may put a link in its place
+		if x.err == nil && !x.stale && x.to == "" {
+			snap.generated[x.path] = saved{data: x.raw, mode: x.mode.Perm(), has: true}
+		}
+	}
+	own := slices.Concat(sortedKeys(p.edits.writes), p.edits.removes)
+	return snap, errors.Join(
+		s.saveAll(snap.own, own...),
+		s.saveAll(snap.generated, s.family.bundle, s.family.java.path, s.family.java.pending))
+}
+
+func (s *Store) saveAll(into map[string]saved, files ...string) error {
 	for _, file := range files {
 		if file == "" {
 			continue
 		}
 		x, err := s.save(file)
 		if err != nil {
-			return snap, err
+			return err
 		}
-		snap.files[file] = x
+		into[file] = x
 	}
-	for _, x := range p.st.strays { // the tool may put a link in its place
-		if x.err == nil && !x.stale && x.to == "" {
-			snap.files[x.path] = saved{data: x.raw, mode: x.mode.Perm(), has: true}
-		}
-	}
-	return snap, nil
+	return nil
 }
 
 func (s *Store) save(file string) (saved, error) {
@@ -526,17 +583,86 @@ func (s *Store) save(file string) (saved, error) {
 	return saved{data: data, mode: info.Mode().Perm(), has: true}, err
 }
 
-// restore puts everything back as it was, as far as it can, and returns what
-// it could not.
-func (s *Store) restore(snap snapshot) error {
-	var errs []error
-	keep := func(err error) {
-		if err != nil && !absent(err) {
-			errs = append(errs, err)
+// putBack puts everything back as it was: first the anchors, so that whoever
+// runs the tool from now on does so on the old ones, then what is generated. A
+// run that has begun before may bring in yet what is taken back here, so it is
+// waited for.
+func (s *Store) putBack(ctx context.Context, p *planner, before snapshot) error {
+	if err := s.restore(before.own); err != nil {
+		return errors.Join(err, s.restoreGenerated(before))
+	}
+	for range attempts {
+		busy := s.wait(ctx, s.updating)
+		now, err := s.newPlanner(ctx)
+		if err == nil && overtaken(p.st, now.st) {
+			return s.regenerate(ctx, p, now)
+		}
+		if err := errors.Join(s.restoreGenerated(before), busy); err != nil {
+			return err
+		}
+		if s.updating() == nil {
+			break
 		}
 	}
-	for _, file := range sortedKeys(snap.files) {
-		was := snap.files[file]
+	return nil
+}
+
+// overtaken reports whether what was generated meanwhile has in it, or lacks,
+// what others have changed: to put that back would undo their work.
+func overtaken(before, now *state) bool {
+	was, is := before.expected(), now.expected()
+	for _, either := range []map[store.Fingerprint]bool{was, is} {
+		for fp := range either {
+			if was[fp] != is[fp] && now.inBundle[fp] == is[fp] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// regenerate has the tool make everything from the anchors of now, which those
+// of the change p are not among.
+func (s *Store) regenerate(ctx context.Context, p, now *planner) error {
+	expected := now.st.expected()
+	now.edits.rebuild = true
+	for _, fp := range p.edits.have {
+		if !expected[fp] {
+			now.edits.lack = append(now.edits.lack, fp)
+			now.dropJava(fp)
+		}
+	}
+	for name := range now.st.links {
+		if _, was := p.st.links[name]; !was && s.dangles(now.st, name) {
+			now.edits.drops = append(now.edits.drops, name)
+		}
+	}
+	for _, fp := range p.edits.lack {
+		for _, a := range now.st.anchors {
+			if a.sound() && holds(a.file, fp) {
+				now.edits.have = append(now.edits.have, fp)
+				now.edits.renew = append(now.edits.renew, linkName(a.path, s.family.suffix))
+			}
+		}
+	}
+	if err := s.edit(now); err != nil {
+		return err
+	}
+	return s.update(ctx, now)
+}
+
+// restoreGenerated puts back what the tool and its hooks make.
+func (s *Store) restoreGenerated(snap snapshot) error {
+	return errors.Join(s.restore(snap.generated), s.restoreLinks(snap.links))
+}
+
+// restore puts files back as they were, as far as it can, and returns what it
+// could not.
+func (s *Store) restore(files map[string]saved) error {
+	var errs []error
+	keep := func(err error) { errs = append(errs, unlessAbsent(err)) }
+	for _, file := range sortedKeys(files) {
+		was := files[file]
 		now, err := s.save(file)
 		switch {
 		case err == nil && now.has == was.has && now.link == was.link && now.mode == was.mode && bytes.Equal(now.data, was.data):
@@ -558,19 +684,29 @@ func (s *Store) restore(snap snapshot) error {
 			keep(err)
 		}
 	}
-	keep(s.host.Remove(s.newBundle()))
+	return errors.Join(errs...)
+}
+
+// restoreLinks puts the links of the hash directory back as they were, and
+// takes away the bundle that was begun, unless somebody is at it.
+func (s *Store) restoreLinks(was map[string]string) error {
+	var errs []error
+	keep := func(err error) { errs = append(errs, unlessAbsent(err)) }
+	if s.updating() == nil {
+		keep(s.host.Remove(s.newBundle()))
+	}
 	links, _, err := s.readLinks()
 	if err != nil {
 		return errors.Join(append(errs, err)...)
 	}
 	for _, name := range sortedKeys(links) {
-		if _, was := snap.links[name]; !was {
+		if _, had := was[name]; !had {
 			keep(s.host.Remove(s.link(name)))
 		}
 	}
-	for _, name := range sortedKeys(snap.links) {
-		if links[name] != snap.links[name] {
-			keep(s.host.Symlink(snap.links[name], s.link(name), s.options(s.link(name))))
+	for _, name := range sortedKeys(was) {
+		if links[name] != was[name] {
+			keep(s.host.Symlink(was[name], s.link(name), s.options(s.link(name))))
 		}
 	}
 	return errors.Join(errs...)

@@ -37,8 +37,8 @@ func TestTool(t *testing.T) {
 		runs int
 	}{
 		{"it lies", func(b *box) { b.updater.Lie = true }, "lacks 1 of 4", attempts},
-		{"it fails at once", func(b *box) { b.updater.Exit = 3 }, "exit code 3", 1},
-		{"it fails in the end", func(b *box) { b.host.Runner = failAfter(b.host.Runner) }, "at the very end", 1},
+		{"it fails at once", func(b *box) { b.updater.Exit = 3 }, "exit code 3", attempts},
+		{"it fails in the end", func(b *box) { b.host.Runner = failAfter(b.host.Runner) }, "at the very end", attempts},
 		{"another run spoils it", func(b *box) {
 			b.updater.During = func() { // what it has written so far is lost
 				b.must(os.Truncate(b.path(bundle+".new"), 0))
@@ -52,6 +52,12 @@ func TestTool(t *testing.T) {
 				b.must(errors.Join(err, f.Close()))
 			}
 		}, "holds 1 that come from no anchor", attempts},
+		{"another run writes all of it, too", func(b *box) {
+			b.updater.During = func() {
+				whole := b.read(bundle)
+				b.write(bundle+".new", []byte(b.read(bundle+".new")+whole))
+			}
+		}, "holds certificates twice", attempts},
 		{"the bundle is for root alone", func(b *box) {
 			run := b.host.Runner
 			b.host.Runner = func(ctx context.Context, c host.Command) (host.Output, error) {
@@ -92,15 +98,173 @@ func TestTool(t *testing.T) {
 			unchanged()
 		})
 	}
-	// Spoilt once is made good.
-	b := newBox(t, false)
-	b.updater.During = func() {
-		b.updater.During = nil
-		b.must(os.Truncate(b.path(bundle+".new"), 0))
+}
+
+// What another run spoils is made good, whatever it is.
+func TestSpoiltOnce(t *testing.T) {
+	for name, spoil := range map[string]func(b *box){
+		"the bundle": func(b *box) {
+			b.updater.During = func() {
+				b.updater.During = nil
+				b.must(os.Truncate(b.path(bundle+".new"), 0))
+			}
+		},
+		"the tool fails": func(b *box) { // the other run has moved its bundle away
+			run := b.host.Runner
+			b.host.Runner = func(ctx context.Context, c host.Command) (host.Output, error) {
+				b.host.Runner = run
+				return host.Output{}, &host.ExecError{Args: c.Args, ExitCode: 1}
+			}
+		},
+		"Java's hook fails": func(b *box) { // the package manager's lock is taken
+			b.updater.Hook = func([]string) error {
+				b.updater.Hook = nil
+				return errors.New("exit code 2")
+			}
+		},
+		"what Java's hook was told": func(b *box) { // the other run has deleted it
+			b.updater.Hook = func([]string) error {
+				b.updater.Hook = nil
+				return nil
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newJavaBox(t)
+			old, c := newCA(t, "Old").Cert(), newCA(t, "New").Cert()
+			b.do(trust(old))
+			for _, want := range []store.Change{trust(c), absentOf(old), distrust(b.vendor[1])} {
+				spoil(b)
+				b.do(want)
+			}
+			b.trusted(c, true)
+			b.trusted(old, false)
+			b.trusted(b.vendor[1], false)
+			if len(b.java(c)) != 1 || len(b.java(old)) > 0 || len(b.java(b.vendor[1])) > 0 {
+				t.Errorf("Java has the new one as %q, the old one as %q, the distrusted one as %q", b.java(c), b.java(old), b.java(b.vendor[1]))
+			}
+			b.clean()
+		})
 	}
+}
+
+// A bundle that was spoilt before is no measure of what it should hold.
+func TestSpoiltBefore(t *testing.T) {
+	b := newJavaBox(t)
 	c := newCA(t, "New").Cert()
+	alpha := b.read(vendorDir + "Alpha.crt")
+	b.write(bundle, []byte(alpha))
+	unchanged := b.unchanged()
+	b.updater.During = func() { b.write(bundle+".new", []byte(alpha)) }
+	b.try(b.open(), store.ErrFailed, trust(c))
+	unchanged()
+	b.updater.During = nil
 	b.do(trust(c))
-	b.trusted(c, true)
+	for _, c := range append(b.vendor, c) {
+		b.trusted(c, true)
+	}
+	b.clean()
+}
+
+// A repair of a bundle that is cut short takes nothing from Java, and nothing
+// from those who look in the directory.
+func TestRepairShortBundle(t *testing.T) {
+	b := newJavaBox(t)
+	whole := b.read(bundle)
+	b.write(bundle, []byte(b.read(vendorDir+"Alpha.crt")))
+	b.clean("anchor-not-in-bundle "+vendorDir+"Beta (2).crt", "anchor-not-in-bundle "+vendorDir+"Gamma.crt")
+	b.updater.During = func() {
+		for _, c := range b.vendor {
+			if !b.lookup(c) {
+				t.Errorf("%s cannot be looked up meanwhile", c.Label())
+			}
+		}
+	}
+	b.repair()
+	if b.read(bundle) != whole {
+		t.Error("the bundle is not what it was")
+	}
+	for _, c := range b.vendor {
+		if len(b.java(c)) != 1 {
+			t.Errorf("Java does not have %s", c.Label())
+		}
+	}
+	b.clean()
+}
+
+// A run of the tool that has begun before a change is taken back may bring it
+// in once more: it is waited for.
+func TestTakenBackBesideUpdater(t *testing.T) {
+	b := newJavaBox(t)
+	ca := newCA(t, "New")
+	unchanged := b.unchanged()
+	b.updater.Lie = true
+	s := b.open()
+	anchor := s.ownPath(ca.Cert().SHA256)
+	waited := 0
+	s.updaters = func() []host.Process {
+		_, err := os.Stat(b.path(anchor))
+		if b.updater.Runs < 1+attempts || err == nil || waited > 1 {
+			return nil
+		}
+		if waited++; waited == 2 { // it has read the anchor, and comes to its end
+			b.write(bundle, []byte(b.read(bundle)+string(ca.PEM())))
+		}
+		return []host.Process{{PID: 4711}}
+	}
+	b.try(s, store.ErrFailed, trust(ca.Cert()))
+	if waited != 2 {
+		t.Errorf("it looked %d times for who is at work", waited)
+	}
+	unchanged()
+
+	// One that does not come to its end is told.
+	waited, s.Wait = 0, 0
+	s.updaters = func() []host.Process {
+		if _, err := os.Stat(b.path(anchor)); b.updater.Runs < 1+2*attempts || err == nil {
+			return nil
+		}
+		return []host.Process{{PID: 4711}}
+	}
+	if err := b.try(s, store.ErrPartial, trust(ca.Cert())); !strings.Contains(err.Error(), "4711") {
+		t.Errorf("error %v", err)
+	}
+	unchanged()
+}
+
+// What others change and build in while a change fails stays when that is
+// taken back.
+func TestTakenBackWithoutOthersWork(t *testing.T) {
+	b := newJavaBox(t)
+	mine, old, theirs, gone := newCA(t, "Mine").Cert(), newCA(t, "Old").Cert(), newCA(t, "Theirs"), newCA(t, "Gone")
+	b.do(trust(old))
+	b.write(adminDir+"gone.crt", gone.PEM())
+	b.update()
+	run, failed := b.host.Runner, 0
+	b.host.Runner = func(ctx context.Context, c host.Command) (host.Output, error) {
+		if c.Args[0] == "/usr/sbin/update-ca-certificates" && failed < attempts {
+			if failed++; failed == 1 {
+				b.write(adminDir+"theirs.crt", theirs.PEM())
+				b.remove(adminDir + "gone.crt")
+				b.remove(certsDir + "gone.pem")
+				b.update()
+				_, err := run(ctx, host.Command{Args: []string{javaHook}, Stdin: strings.NewReader("-" + certsDir + "gone.pem\n")})
+				b.must(err)
+			}
+			return host.Output{}, &host.ExecError{Args: c.Args, ExitCode: 1}
+		}
+		return run(ctx, c)
+	}
+	s := b.open()
+	if err := b.try(s, store.ErrFailed, trust(mine), absentOf(old)); !strings.Contains(err.Error(), "put back") {
+		t.Errorf("error %v", err)
+	}
+	for c, want := range map[*store.Cert]bool{mine: false, old: true, theirs.Cert(): true, gone.Cert(): false} {
+		b.trusted(c, want)
+		if got := len(b.java(c)) == 1; got != want {
+			t.Errorf("Java has %s: %t", c.Label(), got)
+		}
+	}
 	b.clean()
 }
 
@@ -259,38 +423,57 @@ func TestUpdaterAtWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // it ends, and another one begins after our own run
 		s := b.open()
 		s.Wait = time.Hour
-		begun := time.Now()
-		asked := 0
+		begun, runs, after := time.Now(), b.updater.Runs, 0
 		s.updaters = func() []host.Process {
-			asked++
-			if time.Since(begun) < time.Minute || asked > 610 && asked < 620 {
+			if b.updater.Runs > runs {
+				after++
+			}
+			if time.Since(begun) < time.Minute || after > 0 && after < 10 {
 				return live
 			}
 			return nil
 		}
-		if _, err := s.Apply(t.Context(), b.plan(s, trust(c))); err != nil {
-			t.Errorf("error %v", err)
+		if _, err := s.Apply(t.Context(), b.plan(s, trust(c))); err != nil || after < 10 {
+			t.Errorf("error %v, asked %d times after its own run", err, after)
 		}
 	})
 	b.trusted(c, true)
 }
 
-// Two runs of Java's hook at once make one of them fail, and the next one does
-// its work.
-func TestHookFailsOnce(t *testing.T) {
-	b := newJavaBox(t)
-	c := newCA(t, "New").Cert()
-	b.updater.Hook = func(lines []string) error {
-		b.updater.Hook = nil // the next time it is Java's own again
-		b.write(pending, []byte(strings.Join(lines, "\n")+"\n"))
-		return errors.New("dpkg is locked")
+// Beside runs of the tool that never end to spoil it, it gives up, and says
+// whose doing that is; beside some it comes to its end.
+func TestSpoiltAgainAndAgain(t *testing.T) {
+	for _, others := range []int{besideOthers, besideOthers - 1} {
+		b := newBox(t, false)
+		c := newCA(t, "New").Cert()
+		runs, spoilt, here := b.updater.Runs, 0, false
+		b.updater.During = func() {
+			if here = spoilt < others; here {
+				spoilt++
+				b.must(os.Truncate(b.path(bundle+".new"), 0))
+			}
+		}
+		s := b.open()
+		s.updaters = func() (live []host.Process) {
+			if here {
+				here, live = false, []host.Process{{PID: 4711}}
+			}
+			return live
+		}
+		if others < besideOthers {
+			if _, err := s.Apply(t.Context(), b.plan(s, trust(c))); err != nil {
+				t.Error(err)
+			}
+			b.trusted(c, true)
+			continue
+		}
+		unchanged := b.unchanged()
+		err := b.try(s, store.ErrLocked, trust(c))
+		if got := b.updater.Runs - runs; got != others || !strings.Contains(err.Error(), "4711") || !strings.Contains(err.Error(), "lacks 3 of 4") || store.Hint(err) == "" {
+			t.Errorf("after %d runs: %v, hint %q", got, err, store.Hint(err))
+		}
+		unchanged()
 	}
-	runs := b.updater.Runs
-	b.do(trust(c))
-	if got := b.updater.Runs - runs; got != 2 {
-		t.Errorf("the tool was run %d times, not twice", got)
-	}
-	b.trusted(c, true)
 }
 
 // Only the tool itself is taken for it.

@@ -27,6 +27,7 @@ var problems = map[string]struct {
 }{
 	"anchor-not-in-bundle": {"it is an anchor, but not in the bundle: programs do not trust it before the next update", true},
 	"no-anchor":            {"it is in the bundle, but comes from no anchor: the next update drops it", true},
+	"doubled-bundle":       {"it holds certificates more than once: two updates have run at the same time", true},
 	"still-in-bundle":      {"the vendor's list disables it, but the bundle still holds it until the next update", true},
 	"no-hash-link":         {"no hash link leads to it: programs that look certificates up in the directory do not find it", true},
 	"same-name":            {"another anchor has the same file name, and the one link for it: programs that look certificates up in the directory do not find this one", false},
@@ -225,6 +226,9 @@ func (s *Store) bundleEntries(st *state, _ originOf, yield func(store.Entry, err
 			if p.Code != "several-certificates" {
 				ofFile = append(ofFile, p)
 			}
+		}
+		if st.doubled() {
+			ofFile = append(ofFile, problem("doubled-bundle", s.family.bundle))
 		}
 	}
 	if len(ofFile) > 0 && !yield(blank(kindBundle, s.family.bundle, store.Origin{By: store.ByUnknown}, ofFile...), nil) {

@@ -56,6 +56,14 @@ func plantings(t testing.TB) map[string]planted {
 			},
 			want: []string{"dangling-link " + hash("Corp"), "dangling-link " + certsDir + "corp.pem", "no-anchor " + bundle},
 		},
+		"doubled-bundle": {
+			plant: func(b *box) {
+				b.write(adminDir+"one.crt", []byte(b.read(vendorDir+"Alpha.crt"))) // which is not what is meant
+				b.update()
+				b.write(bundle, []byte(b.read(bundle)+b.read(vendorDir+"Gamma.crt")))
+			},
+			want: []string{"doubled-bundle " + bundle},
+		},
 		"still-in-bundle": {
 			plant: func(b *box) { b.edit(confFile, "mozilla/Gamma", "!mozilla/Gamma") },
 			want:  []string{"still-in-bundle " + vendorDir + "Gamma.crt"},

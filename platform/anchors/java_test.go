@@ -184,6 +184,15 @@ func TestJavaDamaged(t *testing.T) {
 	b.updater.Hook = func([]string) error { b.write(cacerts, nil); return errors.New("exit code 2") }
 	b.try(b.open(), store.ErrFailed, trust(newCA(t, "New").Cert()))
 	unchanged()
+	// The package manager does nothing more, and says that all is well, once the
+	// hook has failed.
+	b.updater.Hook = func([]string) error {
+		b.updater.Hook = func([]string) error { return nil }
+		b.write(cacerts, []byte("half"))
+		return errors.New("exit code 2")
+	}
+	b.try(b.open(), store.ErrFailed, trust(newCA(t, "New").Cert()))
+	unchanged()
 }
 
 // Some certificates Java cannot read. The others trust them all the same.

@@ -247,8 +247,8 @@ func (p *planner) entrust(c store.Change) error {
 		case !p.st.inBundle[c.Fingerprint] || !p.st.indexed[c.Fingerprint]:
 			// It is an anchor, and was not built in (fully).
 			step.Action = store.ActionRebuild
-			step.Files = []string{p.s.family.bundle, p.s.link(name)}
-			p.renew(name)
+			step.Files = []string{p.s.family.bundle}
+			p.buildIn(&step, name, cert)
 			undo.Absent = !a.vendor
 			if a.vendor {
 				distrusted := store.TrustFor(store.Distrusted, store.PurposeAny)
@@ -321,6 +321,20 @@ func (p *planner) add(step store.Step, undo store.Change) {
 
 func (p *planner) renew(name string) {
 	p.edits.renew = append(p.edits.renew, name)
+	p.edits.rebuild = true
+}
+
+// buildIn plans to have an anchor built in that is there already. Its link
+// stays where programs find the certificate by it: Java's hook is told of it
+// then, if it has to be.
+func (p *planner) buildIn(step *store.Step, name string, c *store.Cert) {
+	switch {
+	case !p.st.indexed[c.SHA256]:
+		p.renew(name)
+		step.Files = append(step.Files, p.s.link(name))
+	case p.java.lacks(c):
+		p.edits.lines = append(p.edits.lines, "+"+p.s.link(name))
+	}
 	p.edits.rebuild = true
 }
 

@@ -72,8 +72,10 @@ func (s *Store) javaProblems(st *state) []store.Problem {
 			add("java-lacks", a.file.Items[0].Cert.SHA256)
 		}
 	}
+	expected := st.expected()
 	for _, item := range j.file.Items {
-		if generated, _ := j.keeps(item.Cert.SHA256); generated && !st.inBundle[item.Cert.SHA256] {
+		// An anchor that a spoilt bundle lacks is not one that is gone.
+		if generated, _ := j.keeps(item.Cert.SHA256); generated && !st.inBundle[item.Cert.SHA256] && !expected[item.Cert.SHA256] {
 			add("java-keeps", item.Cert.SHA256)
 		}
 	}
@@ -137,6 +139,12 @@ func (p *planner) mendOne(x store.Problem, step *store.Step) bool {
 		}
 		step.Files = []string{x.Path}
 		p.edits.removes = append(p.edits.removes, x.Path)
+	case "doubled-bundle":
+		if !p.st.doubled() {
+			return false
+		}
+		step.Files = []string{x.Path}
+		p.edits.rebuild = true
 	case "java-lacks", "java-keeps", "update-pending":
 		step.Files = []string{s.family.java.path}
 		return p.mendJava(x)
@@ -173,9 +181,7 @@ func (p *planner) mendAnchor(x store.Problem, fp store.Fingerprint, step *store.
 		if a.path == x.Path && holds(a.file, fp) {
 			p.edits.rebuild = true
 			if len(a.file.Items) == 1 {
-				name := linkName(a.path, p.s.family.suffix)
-				p.renew(name)
-				step.Files = append(step.Files, p.s.link(name))
+				p.buildIn(step, linkName(a.path, p.s.family.suffix), a.file.Items[0].Cert)
 			}
 			return true
 		}

@@ -105,6 +105,13 @@ func (s *Store) read(ctx context.Context) (*state, error) {
 
 func absent(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
+func unlessAbsent(err error) error {
+	if absent(err) {
+		return nil
+	}
+	return err
+}
+
 // readVendor reads the vendor's list and the certificates that it names, then
 // those that it does not name.
 func (s *Store) readVendor(st *state) error {
@@ -402,6 +409,62 @@ func (st *state) expected() map[store.Fingerprint]bool {
 				}
 			}
 		}
+	}
+	return out
+}
+
+// missing returns what the bundle should hold and does not.
+func (st *state) missing() []store.Fingerprint {
+	var out []store.Fingerprint
+	for fp := range st.expected() {
+		if !st.inBundle[fp] {
+			out = append(out, fp)
+		}
+	}
+	return out
+}
+
+// doubled reports whether the bundle holds a certificate more often than the
+// anchors do: two runs of the tool have written into one file.
+func (st *state) doubled() bool {
+	more := map[store.Fingerprint]int{}
+	for _, c := range plainCerts(st.bundle) {
+		more[c.SHA256]++
+	}
+	if len(more) == len(st.bundle.Items) {
+		return false
+	}
+	for _, a := range st.anchors {
+		if a.enabled {
+			for _, c := range a.certs() {
+				more[c.SHA256]--
+			}
+		}
+	}
+	expected := st.expected()
+	for fp, n := range more {
+		if n > 0 && (n > 1 || expected[fp]) {
+			return true
+		}
+	}
+	return false
+}
+
+// built returns what can be read in a bundle that the tool makes: it copies the
+// anchors one after the other, whatever they are, and one can spoil the next.
+func (st *state) built() map[store.Fingerprint]bool {
+	var text bytes.Buffer
+	for _, a := range st.anchors {
+		if a.enabled && a.err == nil {
+			text.Write(a.raw)
+			if len(a.raw) > 0 && a.raw[len(a.raw)-1] != '\n' {
+				text.WriteByte('\n')
+			}
+		}
+	}
+	out := map[store.Fingerprint]bool{}
+	for _, c := range plainCerts(certfile.ReadPEM(text.Bytes())) {
+		out[c.SHA256] = true
 	}
 	return out
 }

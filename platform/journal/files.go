@@ -41,6 +41,9 @@ type (
 		Set   string   `json:"set"`
 		By    string   `json:"by"`
 		Store store.ID `json:"store"`
+		// What is marked already is marked anew if it is so by Was, or Anyway.
+		Was    string `json:"was,omitempty"`
+		Anyway bool   `json:"anyway,omitempty"`
 	}
 	// item is a file of a journal: a record, or why it is none.
 	item struct {
@@ -281,8 +284,9 @@ func (f files) mark(m mark) (marked int, err error) {
 		if err != nil {
 			return marked, err
 		}
+		again := r.State == Undone && r.UndoneBy != r.Set && (m.Anyway || m.Was != "" && r.UndoneBy == m.Was)
 		// What takes back its own set is not what is taken back.
-		if r.Store != m.Store || r.UndoOf == m.Set || r.State != Done && r.State != Interrupted {
+		if r.Store != m.Store || r.UndoOf == m.Set || r.State != Done && r.State != Interrupted && !again {
 			continue
 		}
 		r.State, r.UndoneBy = Undone, m.By

@@ -50,8 +50,10 @@ type Record struct {
 	Code    string         `json:"code,omitempty"`  // the kind of that, see store.Code
 	// UndoOf is the set that this takes back. It may be the record's own: then
 	// another store failed.
-	UndoOf   string `json:"undoOf,omitempty"`
-	UndoneBy string `json:"undoneBy,omitempty"` // the set that has taken this back
+	UndoOf string `json:"undoOf,omitempty"`
+	// UndoneBy is the set that has taken this back. If that was itself taken
+	// back, the record is not undone any more.
+	UndoneBy string `json:"undoneBy,omitempty"`
 	// Writer is the mark of the process that does it, see host.Running.
 	Writer string `json:"writer,omitempty"`
 }
@@ -169,7 +171,7 @@ func (p *Pending) Done(rc store.Receipt) error {
 	}
 	r := p.record
 	var marked int
-	return p.journal.do(context.Background(), r.Scope, "mark", mark{r.UndoOf, r.Set, r.Store}, &marked)
+	return p.journal.do(context.Background(), r.Scope, "mark", mark{Set: r.UndoOf, By: r.Set, Store: r.Store, Anyway: true}, &marked)
 }
 
 // Failed records that the change was not made, and why.
@@ -192,24 +194,76 @@ func (p *Pending) end() error {
 	return err
 }
 
-// MarkUndone records that the set by has taken back what the set did in the
-// store id, or has mended what it left there when it was interrupted.
-// store.ErrNotFound if it did nothing there. [Pending.Done] does it for a record
-// with UndoOf.
-func (j *Journal) MarkUndone(set string, by string, id store.ID) error {
-	var failed error
-	total := 0
-	for _, scope := range scopes {
-		var marked int
-		if err := j.do(context.Background(), scope, "mark", mark{set, by, id}, &marked); err != nil {
-			failed = errors.Join(failed, err)
+// MarkUndone records that what a record says was done is not so any more: the
+// first later change of the same certificates has taken it back, or else the
+// set by. It returns store.ErrStale if the record has been marked since it was
+// read, and store.ErrNotFound if it is not there. [Pending.Done] marks what a
+// record with UndoOf has taken back.
+func (j *Journal) MarkUndone(ctx context.Context, r Record, by string) error {
+	sets, problems := j.read(ctx)
+	found := false
+	for _, s := range slices.Backward(sets) { // the oldest first
+		for _, later := range s.Records {
+			found = found || later.Set == r.Set && later.Store == r.Store
+			if later.Set != r.Set && later.Store == r.Store && later.State == Done && later.Begun.After(r.Begun) && sameCertificates(later, r) {
+				return j.mark(r, later.Set)
+			}
 		}
-		total += marked
 	}
-	if total > 0 || failed != nil {
-		return failed
+	if !found {
+		errs := []error{&store.Error{Op: "mark as undone", Store: r.Store, Err: store.Because(store.ErrNotFound, "the set %s did nothing here", store.Printable(r.Set))}}
+		for _, p := range problems {
+			errs = append(errs, p.err)
+		}
+		return errors.Join(errs...)
 	}
-	return &store.Error{Op: "mark as undone", Store: id, Err: store.Because(store.ErrNotFound, "the set %s did nothing here", store.Printable(set))}
+	return j.mark(r, by)
+}
+
+func (j *Journal) mark(r Record, by string) error {
+	var marked int
+	err := j.do(context.Background(), r.Scope, "mark", mark{Set: r.Set, By: by, Store: r.Store, Was: r.UndoneBy}, &marked)
+	if err == nil && marked == 0 {
+		err = &store.Error{Op: "mark as undone", Store: r.Store,
+			Err:  store.Because(store.ErrStale, "%s has been taken back by another command meanwhile", store.Printable(r.Set)),
+			Hint: "see certtrust history"}
+	}
+	return err
+}
+
+// sameCertificates reports whether two records changed the same certificates.
+func sameCertificates(a, b Record) bool {
+	return slices.ContainsFunc(a.Undo(), func(x store.Change) bool {
+		return slices.ContainsFunc(b.Undo(), func(y store.Change) bool { return x.Fingerprint == y.Fingerprint })
+	})
+}
+
+// settle finds the records that are undone no more, because what had taken them
+// back was itself taken back. The sets are the newest first.
+func settle(sets []Set) {
+	type part struct {
+		set   string
+		store store.ID
+	}
+	undone := map[part]bool{}
+	for _, s := range sets {
+		done := map[part]bool{}
+		for i := range s.Records {
+			r := &s.Records[i]
+			if r.State == Undone && undone[part{r.UndoneBy, r.Store}] {
+				r.State = Done
+				if r.Receipt == nil { // it was never said how far it came
+					r.State = Interrupted
+				}
+			}
+			at := part{s.ID, r.Store}
+			undone[at] = undone[at] || r.State == Undone
+			done[at] = done[at] || r.State == Done
+		}
+		for at := range done {
+			undone[at] = undone[at] && !done[at]
+		}
+	}
 }
 
 var scopes = []store.Scope{store.ScopeSystem, store.ScopeUser}
@@ -318,6 +372,7 @@ func (j *Journal) read(ctx context.Context) ([]Set, []problem) {
 	slices.SortFunc(sets, func(a, b Set) int {
 		return cmp.Or(b.Records[0].Begun.Compare(a.Records[0].Begun), cmp.Compare(b.ID, a.ID))
 	})
+	settle(sets)
 	return sets, problems
 }
 

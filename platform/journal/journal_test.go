@@ -219,7 +219,7 @@ func TestReadingWritesNothing(t *testing.T) {
 	if _, err := j.Find(t.Context(), ""); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
-	if err := j.MarkUndone("S1", "S2", "test:store"); !errors.Is(err, store.ErrNotFound) {
+	if err := j.MarkUndone(t.Context(), record("S1", "test:store", store.ScopeSystem), "S2"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
 	if records, err := j.Interrupted(t.Context()); records != nil || err != nil {
@@ -322,7 +322,7 @@ func TestInterrupted(t *testing.T) {
 		t.Fatalf("after it was killed: %v, %v", records, err)
 	}
 	// The one that mends it closes the record.
-	if err := j.MarkUndone("S1", "S2", "test:store"); err != nil {
+	if err := j.MarkUndone(t.Context(), records[0], "S2"); err != nil {
 		t.Fatal(err)
 	}
 	if s := find(t, j, "S1"); s.State() != Undone || s.Records[0].UndoneBy != "S2" || s.Records[0].Undo() != nil {
@@ -349,24 +349,73 @@ func TestTwoWriters(t *testing.T) {
 	// Two that mark the same set: the first has done it.
 	j := New(host.Fake(root))
 	errs := make([]error, 8)
+	r := find(t, j, "A-000").Records[0]
 	for i := range errs {
-		wait.Go(func() { errs[i] = j.MarkUndone("A-000", fmt.Sprint("M", i), "test:store") })
+		wait.Go(func() { errs[i] = j.MarkUndone(t.Context(), r, fmt.Sprint("M", i)) })
 	}
 	wait.Wait()
 	marked := 0
-	for i, err := range errs {
+	for _, err := range errs {
 		switch {
 		case err == nil:
 			marked++
-			if by := find(t, j, "A-000").Records[0].UndoneBy; by != fmt.Sprint("M", i) {
-				t.Errorf("undone by %s, want M%d", by, i)
-			}
-		case !errors.Is(err, store.ErrNotFound):
+		case !errors.Is(err, store.ErrStale):
 			t.Error(err)
 		}
 	}
 	if marked != 1 {
 		t.Errorf("marked %d times", marked)
+	}
+}
+
+// What was taken back is so only as long as what has taken it back is not taken
+// back itself; otherwise everything could be undone and the certificate there.
+func TestUndoneNoMore(t *testing.T) {
+	undo := func(j *Journal, set, of string) {
+		t.Helper()
+		r := record(set, "test:store", store.ScopeSystem)
+		r.UndoOf = of
+		done(t, j, r)
+	}
+	states := func(j *Journal, want ...string) {
+		t.Helper()
+		if got := all(t, j); !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	j := New(host.Fake(t.TempDir()))
+	done(t, j, record("S1", "test:store", store.ScopeSystem))
+	undo(j, "S2", "S1")
+	states(j, "S2 done", "S1 undone")
+	undo(j, "S3", "S2")
+	states(j, "S3 done", "S2 undone", "S1 done")
+	if last := find(t, j, ""); last.ID != "S1" || len(last.Records[0].Undo()) == 0 {
+		t.Errorf("the last one is %+v", last)
+	}
+	undo(j, "S4", "S1")
+	states(j, "S4 done", "S3 done", "S2 undone", "S1 undone")
+	undo(j, "S5", "S3")
+	states(j, "S5 done", "S4 done", "S3 undone", "S2 done", "S1 undone")
+
+	// Out of order: what a later change has taken back comes back with it.
+	j = New(host.Fake(t.TempDir()))
+	done(t, j, record("S1", "test:store", store.ScopeSystem))
+	done(t, j, record("S2", "test:store", store.ScopeSystem))
+	done(t, j, record("S3", "test:store", store.ScopeSystem))
+	if err := j.MarkUndone(t.Context(), find(t, j, "S1").Records[0], "S4"); err != nil {
+		t.Fatal(err)
+	}
+	if by := find(t, j, "S1").Records[0].UndoneBy; by != "S2" {
+		t.Errorf("taken back by %s", by)
+	}
+	undo(j, "S5", "S2")
+	states(j, "S5 done", "S3 done", "S2 undone", "S1 done")
+	// And can be taken back once more, though it says on the disk that it is.
+	if err := j.MarkUndone(t.Context(), find(t, j, "S1").Records[0], "S6"); err != nil {
+		t.Fatal(err)
+	}
+	if by := find(t, j, "S1").Records[0].UndoneBy; by != "S3" {
+		t.Errorf("taken back by %s", by)
 	}
 }
 
@@ -382,13 +431,13 @@ func TestBothJournals(t *testing.T) {
 	if len(s.Records) != 2 || s.Records[0].Store != "test:system" || s.Records[1].Store != "test:user" {
 		t.Errorf("got %v", s)
 	}
-	if err := j.MarkUndone("S1", "S3", "test:user"); err != nil {
+	if err := j.MarkUndone(t.Context(), s.Records[1], "S3"); err != nil {
 		t.Fatal(err)
 	}
 	if s := find(t, j, "S1"); s.State() != Partial || s.Records[0].State != Done || s.Records[1].State != Undone {
 		t.Errorf("half undone: %v %v", s.State(), s)
 	}
-	if err := j.MarkUndone("S1", "S3", "test:system"); err != nil {
+	if err := j.MarkUndone(t.Context(), s.Records[0], "S3"); err != nil {
 		t.Fatal(err)
 	}
 	if s := find(t, j, "S1"); s.State() != Undone {
@@ -618,16 +667,17 @@ func TestAsUser(t *testing.T) {
 	}
 	done(t, j, record("S1", "test:user", store.ScopeUser))
 	done(t, j, record("S1", "test:system", store.ScopeSystem))
-	if s := find(t, j, "S1"); s.State() != Done || len(s.Records) != 2 {
+	s := find(t, j, "S1")
+	if s.State() != Done || len(s.Records) != 2 {
 		t.Errorf("got %v", s)
 	}
-	if err := j.MarkUndone("S1", "S2", "test:user"); err != nil {
+	if err := j.MarkUndone(t.Context(), s.Records[0], "S2"); err != nil {
 		t.Error(err)
 	}
 	if s := find(t, j, "S1"); s.State() != Partial {
 		t.Errorf("got %v", s)
 	}
-	if want := "begin end read mark read"; strings.Join(ops, " ") != want {
+	if want := "begin end read read mark read"; strings.Join(ops, " ") != want {
 		t.Errorf("the child did %v, want %s", ops, want)
 	}
 	child.Fault = func(op, path string) error { return store.ErrReadOnly }

@@ -69,8 +69,9 @@ func inside(m *testing.M) int {
 // Overlay runs f in an overlay of the machine: in a process of its own that
 // is root there, sees the machine's files, can change all of them, and has an
 // empty network but for the loopback device. Nothing that f or a process that
-// it starts does outlives it.
-func Overlay(t *testing.T, f func(t *testing.T)) {
+// it starts does outlives it. What prepare does first, on the host, is done
+// beside other tests.
+func Overlay(t *testing.T, f func(t *testing.T), prepare ...func(t *testing.T)) {
 	t.Helper()
 	if os.Getenv(roleVar) == "inside" {
 		f(t)
@@ -80,6 +81,9 @@ func Overlay(t *testing.T, f func(t *testing.T)) {
 		missing(t, "an overlay of the machine needs root")
 	}
 	t.Parallel()
+	for _, p := range prepare {
+		p(t)
+	}
 	kit, err := buildKit()
 	if err != nil {
 		t.Fatal(err)

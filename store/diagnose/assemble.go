@@ -16,6 +16,9 @@ func (e *engine) cause(f finding) Cause {
 		IdentifiedAs: store.Printable(f.identified), Repairable: f.repairable, Repair: f.repair,
 		ClientErrors: clientErrors(f.code, e.host),
 	}
+	for id, text := range c.ClientErrors {
+		c.ClientErrors[id] = e.withNames(text)
+	}
 	if f.cert != nil {
 		print := f.cert.SHA256.String()
 		c.Cert = &print
@@ -41,6 +44,15 @@ func (e *engine) cause(f finding) Cause {
 		c.Evidence = []Evidence{{Kind: "field", Text: c.Summary}}
 	}
 	return c
+}
+
+// withNames puts the names of the case into what a client says.
+func (e *engine) withNames(text string) string {
+	other := ""
+	if e.leaf != nil && strings.Contains(text, "OTHER") {
+		other = e.names(e.leaf)
+	}
+	return strings.NewReplacer("HOST", store.Printable(shorten(e.host)), "OTHER", other).Replace(text)
 }
 
 // document puts everything together.
@@ -85,6 +97,15 @@ func (e *engine) document() *Document {
 	e.describeChain(d)
 	e.describeStores(d)
 	d.Clients = e.judgeClients()
+	for _, list := range [][]Cause{d.Causes, d.Warnings} {
+		for _, c := range list {
+			for id := range c.ClientErrors {
+				if said := e.reported[reportKey{c.Code, id}]; said != "" {
+					c.ClientErrors[id] = said
+				}
+			}
+		}
+	}
 	d.Overrides = e.describeOverrides()
 	e.fixes(d)
 	d.Summary = e.summary(d)
@@ -100,8 +121,8 @@ func optional(s string) *string {
 
 // verdictOf are the verdicts of failures, by the group of their code.
 func (e *engine) verdict(errors []finding) Verdict {
-	if e.leaf == nil {
-		f := e.in.Capture.Failure
+	f := e.in.Capture.Failure
+	if e.leaf == nil || f != nil && !strings.HasPrefix(f.Code, "tls.client_cert") {
 		switch {
 		case f == nil:
 			return HandshakeFailed
@@ -112,13 +133,15 @@ func (e *engine) verdict(errors []finding) Verdict {
 		}
 		return HandshakeFailed
 	}
+	if len(errors) > 0 && strings.HasPrefix(errors[0].code, "tls.") {
+		return HandshakeFailed
+	}
 	if len(errors) > 0 {
 		return Untrusted
 	}
-	// Without an error, every store that counts has accepted; if none could be
-	// read there is nothing to go by.
+	// A store that could not be read has no say; that none could is an error.
 	for _, o := range e.outcomes {
-		if o.shelf.view.Counts && (o.unknown || !o.accepted) {
+		if o.shelf.view.Counts && !o.unknown && !o.accepted {
 			return Untrusted
 		}
 	}
@@ -128,7 +151,6 @@ func (e *engine) verdict(errors []finding) Verdict {
 var (
 	sayTrusted  = Text{"%s is trusted.", "%s は信頼されています。"}
 	sayWarnings = Text{"%[1]s is trusted, but: %[2]s", "%[1]s は信頼されていますが、注意点があります。%[2]s"}
-	sayUnread   = Text{"%s cannot be judged: no store could be read.", "ストアを読み取れないため、%s を判定できません。"}
 	sayNothing  = Text{"%s showed no certificate.", "%s は証明書を送信しませんでした。"}
 )
 
@@ -143,8 +165,6 @@ func (e *engine) summary(d *Document) string {
 			return e.t(sayWarnings, host, d.Warnings[i].Summary)
 		}
 		return e.t(sayTrusted, host)
-	case d.Verdict == Untrusted:
-		return e.t(sayUnread, host)
 	}
 	return e.t(sayNothing, host)
 }

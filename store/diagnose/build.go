@@ -52,7 +52,7 @@ func (e *engine) link(child, parent *node) edge {
 		d.signature = unknownSignature
 	default:
 		e.checked++
-		d.signature = check(parent.key, child.algorithm, child.parameters, child.signed, child.signature)
+		d.signature = checkSignature(parent.key, child.algorithm, child.parameters, child.signed, child.signature)
 	}
 	if d.signature == unknownSignature && d.ids < 0 {
 		d.signature = badSignature // nothing speaks for it
@@ -252,6 +252,7 @@ func (e *engine) search(p pool, leaf *node) (anchored, loose []path) {
 		if len(chain) < maxDepth && !(last.SelfIssued() && e.selfSigned(last)) {
 			for _, c := range e.issuers(p, last) {
 				if steps >= maxSteps || len(anchored) >= maxPaths || e.ctx.Err() != nil {
+					e.exhausted = true
 					break
 				}
 				steps++

@@ -19,9 +19,8 @@ const (
 
 // client is what one kind of program does: a row of the table.
 type client struct {
+	// Stores call it by its ID or one of its titles in Info.Readers.
 	id, title string
-	// reader is what stores call it in Info.Readers; "" = id.
-	reader string
 	// builtin: it brings public roots along, and reads only stores of its own.
 	builtin bool
 	// system: on these systems it reads the system's store in spite of that.
@@ -44,7 +43,7 @@ var clients = []client{
 	{ // Chromium 156
 		id: "chromium", title: "Chromium, Chrome, Edge", builtin: true, system: []string{"windows", "darwin"}, aia: true,
 		ignores: []string{"revocation.revoked#crl", "revocation.revoked#ocsp", "cert.malformed#negative-serial", "cert.weak_key", "trust.leaf_as_anchor"},
-		minds:   []string{"policy.ct_required", "cert.key_usage#no-signature", "trust.distrust_after"},
+		minds:   []string{"policy.ct_required", "cert.key_usage#no-signature", "trust.distrust_after", "chain.extra_certs#size"},
 		words:   wordsOf("chromium"),
 	},
 	{ // Firefox 153 ESR
@@ -55,52 +54,52 @@ var clients = []client{
 	},
 	{ // curl 7.88 with OpenSSL 3.0
 		id: "curl", title: "curl", builds: takesPartial, cn: true,
-		ignores: []string{"revocation.", "cert.malformed#negative-serial", "cert.malformed#curve", "trust.known_bad_root", "cert.malformed#verifier"},
-		minds:   []string{"cert.weak_key", "cert.key_id_mismatch"},
+		ignores: []string{"revocation.", "cert.malformed#negative-serial", "cert.malformed#curve", "cert.not_a_ca#no-bc-usage", "trust.known_bad_root", "cert.malformed#verifier"},
+		minds:   []string{"cert.weak_key", "cert.key_id_mismatch", "chain.extra_certs#size"},
 		order:   opensslOrder, words: opensslSays("curl"),
 	},
 	{ // OpenSSL 3.0 and 3.6, s_client -verify_return_error
 		id: "openssl", title: "OpenSSL", builds: takesFirst, cn: true,
-		ignores: []string{"revocation.", "cert.malformed#negative-serial", "cert.malformed#curve", "trust.known_bad_root", "cert.malformed#verifier"},
-		minds:   []string{"cert.weak_key", "cert.key_id_mismatch"},
+		ignores: []string{"revocation.", "cert.malformed#negative-serial", "cert.malformed#curve", "cert.not_a_ca#no-bc-usage", "trust.known_bad_root", "cert.malformed#verifier"},
+		minds:   []string{"cert.weak_key", "cert.key_id_mismatch", "chain.extra_certs#size"},
 		order:   opensslOrder, words: opensslSays("openssl"),
 	},
 	{ // Python 3.11
 		id: "python", title: "Python", builds: takesFirst, cn: true,
-		ignores: []string{"revocation.", "cert.malformed#negative-serial", "cert.malformed#curve", "trust.known_bad_root", "cert.malformed#verifier"},
-		minds:   []string{"cert.weak_key", "cert.key_id_mismatch"},
+		ignores: []string{"revocation.", "cert.malformed#negative-serial", "cert.malformed#curve", "cert.not_a_ca#no-bc-usage", "trust.known_bad_root", "cert.malformed#verifier"},
+		minds:   []string{"cert.weak_key", "cert.key_id_mismatch", "chain.extra_certs#size", "tls.no_shared_cipher#static-rsa"},
 		order:   []string{"trust.", "chain.", "store.", "cert.", "name.", "time."}, words: opensslSays("python"),
 	},
 	{ // Node 20
 		id: "node", title: "Node.js", builtin: true, builds: takesFirst, cn: true,
-		ignores: []string{"revocation.", "cert.malformed#negative-serial", "trust.known_bad_root", "cert.malformed#verifier"},
-		minds:   []string{"cert.key_id_mismatch"},
+		ignores: []string{"revocation.", "cert.malformed#negative-serial", "cert.not_a_ca#no-bc-usage", "trust.known_bad_root", "cert.malformed#verifier"},
+		minds:   []string{"cert.key_id_mismatch", "chain.extra_certs#size"},
 		order:   opensslOrder, words: opensslSays("node"),
 	},
 	{ // GnuTLS 3.7
 		id: "gnutls", title: "GnuTLS", builds: takesPartial, cn: true,
-		ignores: []string{"revocation.revoked#crl", "revocation.revoked#ocsp", "cert.malformed#negative-serial", "cert.eku@anchor", "trust.known_bad_root", "cert.malformed#verifier"},
-		minds:   []string{"revocation.staple_invalid", "revocation.must_staple_missing"},
+		ignores: []string{"revocation.revoked#crl", "revocation.revoked#ocsp", "cert.malformed#negative-serial", "cert.eku@anchor", "cert.not_a_ca#no-bc@anchor", "cert.not_a_ca#no-bc-usage@anchor", "trust.known_bad_root", "cert.malformed#verifier", "tls.protocol_version#old"},
+		minds:   []string{"revocation.staple_invalid", "revocation.must_staple_missing", "chain.extra_certs#size"},
 		words:   gnutlsSays(""),
 	},
 	{ // git 2.39 with GnuTLS, as Debian builds it
 		id: "git", title: "git", builds: takesPartial, cn: true,
-		ignores: []string{"revocation.revoked#crl", "revocation.revoked#ocsp", "cert.malformed#negative-serial", "cert.eku@anchor", "trust.known_bad_root", "cert.malformed#verifier"},
-		minds:   []string{"revocation.staple_invalid", "revocation.must_staple_missing"},
+		ignores: []string{"revocation.revoked#crl", "revocation.revoked#ocsp", "cert.malformed#negative-serial", "cert.eku@anchor", "cert.not_a_ca#no-bc@anchor", "cert.not_a_ca#no-bc-usage@anchor", "trust.known_bad_root", "cert.malformed#verifier", "tls.protocol_version#old"},
+		minds:   []string{"revocation.staple_invalid", "revocation.must_staple_missing", "chain.extra_certs#size"},
 		words:   gnutlsSays("server certificate verification failed. CAfile: none CRLfile: none"),
 	},
 	{ // OpenJDK 17
 		id: "java", title: "Java", cn: true,
 		ignores: []string{"revocation.", "cert.malformed#negative-serial", "cert.weak_key", "time.root_expired@anchor", "cert.eku@ca", "cert.eku@anchor",
 			"cert.name_constraints@anchor", "cert.weak_signature#sha1", "trust.known_bad_root", "cert.malformed#verifier"},
-		minds: []string{"cert.key_usage#no-signature"},
+		minds: []string{"cert.key_usage#no-signature", "revocation.staple_invalid#form", "chain.extra_certs#size"},
 		order: []string{"trust.", "chain.", "store.", "cert.", "time.", "name."}, words: wordsOf("java"),
 	},
 	{ // Go 1.26
 		id: "go", title: "Go",
 		ignores: []string{"revocation.", "cert.key_usage@leaf", "cert.weak_key", "trust.known_bad_root"},
-		minds:   []string{"cert.malformed#negative-serial"},
-		order:   []string{"cert.malformed", "cert.critical_extension@leaf", "time.leaf_expired", "time.not_yet_valid@leaf", "name."}, words: wordsOf("go"),
+		minds:   []string{"cert.malformed#negative-serial", "tls.no_shared_cipher#static-rsa"},
+		order:   []string{"cert.malformed", "cert.critical_extension@leaf", "time.leaf_expired", "time.not_yet_valid@leaf", "name.cn_only", "name."}, words: wordsOf("go"),
 	},
 }
 
@@ -174,8 +173,10 @@ func (e *engine) judgeClients() []ClientView {
 func (e *engine) predict(c *client) ClientView {
 	view := ClientView{ID: c.id}
 	answer := func(accepts bool) { view.Accepts = &accepts }
-	if e.leaf == nil {
-		if f := e.in.Capture.Failure; f != nil && (f.Code == "tls.plain_http" || f.Code == "tls.not_tls") {
+	if f := e.in.Capture.Failure; e.leaf == nil || f != nil && !strings.HasPrefix(f.Code, "tls.client_cert") {
+		// Another client may have a cipher that the probe has not; nothing
+		// else that ended the connection is of the probe's making.
+		if f != nil && f.Code != "tls.no_shared_cipher" && !strings.HasPrefix(f.Code, "tls.client_cert") {
 			answer(false)
 			view.Error = clientErrors(f.Code, e.host)[c.id]
 		}
@@ -206,6 +207,8 @@ func (e *engine) predict(c *client) ClientView {
 			if len(p.certs) != 1 || p.anchor == nil {
 				continue
 			}
+		case strings.HasPrefix(f.code, "tls.") && f.detail != "":
+		case f.detail == "size" || f.detail == "sent":
 		case !strings.HasPrefix(f.code, "revocation.") && f.code != "trust.known_bad_root" && f.detail != "verifier":
 			continue
 		}
@@ -220,6 +223,9 @@ func (e *engine) predict(c *client) ClientView {
 	if len(against) > 0 {
 		f := c.first(against)
 		view.Error = c.words(e, f, p)
+		if view.Error != "" {
+			e.reported[reportKey{f.code, c.id}] = view.Error
+		}
 		view.Why = e.cause(f).Summary
 	} else if c.aia && e.mainOutcome().repaired != nil && slices.ContainsFunc(p.certs, func(n *node) bool { return n.source == "aia" }) {
 		view.Why = e.t(whyFetches, c.title)
@@ -230,7 +236,8 @@ func (e *engine) predict(c *client) ClientView {
 var whyFetches = Text{"%s fetches the missing certificate itself", "%s は不足している証明書を自動的に取得します"}
 
 func (e *engine) onlyCN() bool {
-	return len(e.leaf.dns) == 0 && len(e.leaf.ips) == 0 && matchDNS(e.leaf.common(), e.host)
+	_, isAddress := address(e.host)
+	return !isAddress && len(e.leaf.dns) == 0 && len(e.leaf.ips) == 0 && matchDNS(e.leaf.common(), e.host)
 }
 
 func (e *engine) public(n *node) bool {
@@ -246,17 +253,25 @@ func (e *engine) shelfOf(c *client) (*shelf, *Override) {
 		if len(v.Info.Readers) == 0 {
 			return true // whoever made it did not say for whom: for all
 		}
-		return slices.ContainsFunc(v.Info.Readers, func(r string) bool { return strings.EqualFold(r, cmp.Or(c.reader, c.id)) })
+		return slices.ContainsFunc(v.Info.Readers, func(r string) bool {
+			return strings.EqualFold(r, c.id) || slices.ContainsFunc(strings.Split(c.title, ", "), func(name string) bool { return strings.EqualFold(r, name) })
+		})
 	}
 	found := false
 	// A store of its own counts before the one that everybody reads.
+	own := false
 	for _, o := range e.outcomes {
 		if reads(o.shelf.view) && (!found || len(o.shelf.view.Info.Readers) < len(s.view.Info.Readers)) {
-			s, found = o.shelf, true
+			s, found, own = o.shelf, true, len(o.shelf.view.Info.Readers) > 0
 		}
 	}
-	if !found && c.builtin && !slices.Contains(c.system, e.in.OS) {
+	switch {
+	case !found && c.builtin && !slices.Contains(c.system, e.in.OS):
 		s = e.newShelf(View{Info: store.Info{ID: store.ID("roots:" + c.id)}, Programme: true})
+	case c.builtin && (own || !found) && !s.view.Programme:
+		v := s.view
+		v.Programme = true
+		s = e.newShelf(v)
 	}
 	for i := range e.in.Overrides {
 		o := &e.in.Overrides[i]
@@ -346,7 +361,7 @@ func wordsOf(id string) func(*engine, finding, path) string {
 		case id == "chromium" && f.code == "cert.key_usage" && f.place != atLeaf:
 			text = "ERR_CERT_INVALID"
 		}
-		return strings.ReplaceAll(text, "HOST", e.host)
+		return e.withNames(text)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +16,9 @@ import (
 
 // Schema is the schema of a [Document].
 const Schema = "certtrust.diagnose/v1"
+
+// reportKey is a cause that a client reports.
+type reportKey struct{ code, client string }
 
 // engine is one diagnosis.
 type engine struct {
@@ -36,6 +40,7 @@ type engine struct {
 	shelves []*shelf
 	net     *fetches
 
+	reported map[reportKey]string // what clients are expected to say
 	outcomes []*outcome
 	findings []finding
 }
@@ -48,7 +53,7 @@ func Diagnose(ctx context.Context, in Input) *Document {
 	e := &engine{
 		ctx: ctx, in: in, lang: in.Lang, now: in.Now.UTC(), programme: in.Roots,
 		host:  strings.ToLower(strings.TrimSuffix(in.Capture.Target.Name(), ".")),
-		nodes: map[store.Fingerprint]*node{}, edges: map[[2]store.Fingerprint]edge{},
+		nodes: map[store.Fingerprint]*node{}, edges: map[[2]store.Fingerprint]edge{}, reported: map[reportKey]string{},
 	}
 	if e.lang != Japanese {
 		e.lang = English
@@ -138,6 +143,9 @@ func (e *engine) judgeStores() {
 		if o.path.anchor == nil && !o.unknown {
 			o.trust = e.untrusted(o)
 		}
+		if o.path.anchor != nil && !o.accepted {
+			e.mendable(o)
+		}
 	}
 }
 
@@ -157,13 +165,51 @@ func (e *engine) judgeStore(o *outcome, now time.Time) {
 	o.accepted = o.path.anchor != nil && !hasErrors(o.judged)
 	if o.accepted && o.verifier != nil && !slices.ContainsFunc(o.path.certs, func(n *node) bool { return n.Parsed == nil }) {
 		o.accepted = false
-		reason := store.Printable(o.verifier.Error())
-		o.judged = append(o.judged, finding{
-			code: "cert.malformed", severity: Error, confidence: Likely, cert: e.leaf, place: atLeaf, detail: "verifier",
-			args:     []any{e.name(e.leaf), reason},
-			evidence: []Evidence{e.evidence("field", evVerifier, reason)},
-		})
+		o.judged = append(o.judged, e.verifierSays(o.verifier))
 	}
+}
+
+// verifierSays puts in words what crypto/x509 has against a chain with which
+// nothing else was found to be wrong.
+func (e *engine) verifierSays(err error) finding {
+	reason := store.Printable(shorten(err.Error()))
+	f := finding{
+		code: "cert.malformed", severity: Error, confidence: Likely, cert: e.leaf, place: atLeaf, detail: "verifier",
+		args:     []any{e.name(e.leaf), reason},
+		evidence: []Evidence{e.evidence("field", evVerifier, reason)},
+	}
+	var invalid x509.CertificateInvalidError
+	if errors.As(err, &invalid) && invalid.Reason == x509.CANotAuthorizedForThisName {
+		f.code, f.args = "cert.name_constraints", []any{e.distinguished(e.leaf.Issuer), e.names(e.leaf)}
+	}
+	return f
+}
+
+// mendable marks what is wrong with intermediates as something that others,
+// which can be fetched, would mend.
+func (e *engine) mendable(o *outcome) {
+	p := e.repair(o)
+	if p == nil || !slices.ContainsFunc(p.certs, func(n *node) bool { return n.source == "aia" }) {
+		return
+	}
+	r := &Repair{}
+	for _, n := range p.certs {
+		if n.source == "aia" {
+			r.URL = cmp.Or(r.URL, n.url)
+			r.Certificates = append(r.Certificates, encodePEM(n.Raw))
+		}
+	}
+	for i := range o.judged {
+		if f := &o.judged[i]; f.severity == Error && f.depth > 0 && !slices.Contains(p.certs, f.cert) {
+			f.repairable, f.repair = true, r
+			for _, n := range p.certs {
+				if n.source == "aia" {
+					f.evidence = append(f.evidence, e.evidenceData("fetch", evFetched, n, store.Printable(n.url), e.name(n)))
+				}
+			}
+		}
+	}
+	o.repaired = p
 }
 
 func hasErrors(list []finding) bool {

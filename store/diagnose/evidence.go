@@ -95,8 +95,9 @@ type View struct {
 	Err     error  // the store could not be read, or not completely
 	Counts  bool   // the verdict depends on it
 	Package string // what the store came with, such as "ca-certificates 20230311", "" if unknown
-	// Programme: besides what it holds, its readers trust the public roots,
-	// which they bring along themselves, as Firefox and Chromium do.
+	// Programme: besides what it holds, its readers trust the public roots:
+	// they bring them along, as Firefox and Chromium do, or fetch them when
+	// they are needed, as Windows does.
 	Programme bool
 }
 
@@ -133,6 +134,9 @@ type Input struct {
 	Views     []View // the first is the one to fix first
 	Overrides []Override
 	Now       time.Time // this machine's clock
+	// At tells that Now is no clock but a time that somebody has chosen to
+	// judge at: it proves nothing about this machine.
+	At bool
 	// Built is when this program was made: a clock that is before it is wrong.
 	// Zero: not known.
 	Built   time.Time

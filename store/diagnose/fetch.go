@@ -67,8 +67,18 @@ func (f *fetches) failures(urls []string) (out []fetched) {
 // is.
 func issuerURLs(n *node) []string { return access(n, "1.3.6.1.5.5.7.48.2") }
 
-// access returns the addresses of the authorityInfoAccess extension.
+// access returns the addresses of the authorityInfoAccess extension that may be
+// fetched from.
 func access(n *node, method string) (out []string) {
+	for _, a := range accessAll(n, method) {
+		if u, err := url.Parse(a); err == nil && u.Scheme == "http" && u.Host != "" && len(out) < maxFetches {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+func accessAll(n *node, method string) (out []string) {
 	x := n.Extension("1.3.6.1.5.5.7.1.1")
 	if x == nil {
 		return nil
@@ -81,10 +91,7 @@ func access(n *node, method string) (out []string) {
 		return nil
 	}
 	for _, a := range all {
-		if a.Method.String() != method || a.Location.Class != asn1.ClassContextSpecific || a.Location.Tag != 6 {
-			continue
-		}
-		if u, err := url.Parse(string(a.Location.Bytes)); err == nil && u.Scheme == "http" && u.Host != "" && len(out) < maxFetches {
+		if a.Method.String() == method && a.Location.Class == asn1.ClassContextSpecific && a.Location.Tag == 6 && len(out) < 100 {
 			out = append(out, string(a.Location.Bytes))
 		}
 	}
@@ -100,22 +107,65 @@ func (e *engine) complete() {
 	tried := map[*node]bool{}
 	for range maxFetches {
 		progress := false
-		_, all := e.search(e.everything(), e.leaf)
-		for _, p := range all {
-			top := p.top()
-			if tried[top] || e.selfSigned(top) {
+		for _, n := range e.incomplete() {
+			if tried[n] {
 				continue
 			}
-			tried[top] = true
-			if e.fetchIssuer(top) {
+			tried[n] = true
+			if e.fetchIssuer(n) {
 				progress = true
 				break
 			}
 		}
-		if !progress {
+		if !progress || e.satisfied() {
 			return
 		}
 	}
+}
+
+// incomplete returns the certificates whose issuers are worth fetching: the
+// ends of paths first, then those below, which may have another issuer.
+func (e *engine) incomplete() (out []*node) {
+	_, all := e.search(e.everything(), e.leaf)
+	for _, p := range all {
+		if top := p.top(); !e.selfSigned(top) && !slices.Contains(out, top) {
+			out = append(out, top)
+		}
+	}
+	for _, p := range all {
+		for i := len(p.certs) - 2; i >= 0; i-- {
+			if n := p.certs[i]; !slices.Contains(out, n) {
+				out = append(out, n)
+			}
+		}
+	}
+	return out
+}
+
+// satisfied tells whether every store that counts has a path without a fault
+// above the leaf.
+func (e *engine) satisfied() bool {
+	for _, o := range e.outcomes {
+		if o.unknown || o.accepted {
+			continue
+		}
+		if p := e.repair(o); p == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// repair returns a path that what was fetched makes possible, without a fault
+// above the leaf; nil if there is none.
+func (e *engine) repair(o *outcome) *path {
+	anchored, _ := e.search(pool{shelf: o.shelf, certs: slices.Concat(e.sent, e.fetched)}, e.leaf)
+	for _, p := range anchored {
+		if !slices.ContainsFunc(e.judge(p, o.shelf, e.now), func(f finding) bool { return f.severity == Error && f.depth > 0 }) {
+			return &p
+		}
+	}
+	return nil
 }
 
 // fetchIssuer fetches what is said to be the issuer of a certificate, and

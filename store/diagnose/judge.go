@@ -4,7 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
-	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -121,8 +121,7 @@ func (e *engine) judgeTime(p path, i int, now time.Time, add adder) {
 	n := p.certs[i]
 	name := e.name(n)
 	switch {
-	case n.NotAfter.IsZero() && n.NotBefore.IsZero():
-	case now.After(n.NotAfter):
+	case !n.NotAfter.IsZero() && now.After(n.NotAfter):
 		code := "time.intermediate_expired"
 		switch {
 		case i == 0:
@@ -148,7 +147,11 @@ func (e *engine) judgeIssuer(p path, i int, where place, add adder) {
 	case present && !ca:
 		add("cert.not_a_ca", Error, []any{name, below}, e.field(n, "basicConstraints", "CA:FALSE", "CA:TRUE"))
 	case !present && n.Version >= 3:
-		add("cert.not_a_ca", Error, []any{name, below}, e.field(n, "basicConstraints", e.t(wordMissing), "CA:TRUE"))
+		f := add("cert.not_a_ca", Error, []any{name, below}, e.field(n, "basicConstraints", e.t(wordMissing), "CA:TRUE"))
+		f.detail = "no-bc"
+		if _, has := n.KeyUsage(); has && signs(n) {
+			f.detail = "no-bc-usage" // which OpenSSL takes for an authority's
+		}
 	case !present && where != atAnchor:
 		f := add("cert.not_a_ca", Error, []any{name, below}, e.field(n, "version", fmt.Sprint(n.Version), "3"))
 		f.detail = "v1"
@@ -322,16 +325,25 @@ func (e *engine) judgeConstraints(p path, i int, add adder) {
 	}
 	for _, ip := range leaf.ips[:min(len(leaf.ips), 200)] {
 		for _, x := range c.ExcludedIPRanges {
-			if x.Contains(ip) {
+			if x.Contains(ip.AsSlice()) {
 				bad(ip.String(), e.t(wordExcluded, x), true)
 				return
 			}
 		}
-		if len(c.PermittedIPRanges) > 0 && !slices.ContainsFunc(c.PermittedIPRanges, func(r *net.IPNet) bool { return r.Contains(ip) }) {
+		if len(c.PermittedIPRanges) > 0 && !permitted(c, ip) {
 			bad(ip.String(), fmt.Sprint(c.PermittedIPRanges), false)
 			return
 		}
 	}
+}
+
+func permitted(c *x509.Certificate, ip netip.Addr) bool {
+	for _, r := range c.PermittedIPRanges {
+		if r.Contains(ip.AsSlice()) {
+			return true
+		}
+	}
+	return false
 }
 
 // inDomain tells whether a DNS name lies in a domain of a name constraint

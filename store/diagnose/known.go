@@ -16,8 +16,8 @@ import (
 //go:embed data/*.tsv
 var data embed.FS
 
-// rows reads a table, without its header.
-func rows(name string) (out [][]string) {
+// tableRows reads a table, without its header.
+func tableRows(name string) (out [][]string) {
 	text, err := data.ReadFile("data/" + name)
 	if err != nil {
 		return nil
@@ -42,7 +42,7 @@ var interceptors = sync.OnceValue(func() (out []interceptor) {
 		}
 		return regexp.MustCompile("^(?:" + s + ")$")
 	}
-	for _, r := range rows("interception.tsv") {
+	for _, r := range tableRows("interception.tsv") {
 		out = append(out, interceptor{r[0], compile(r[1]), compile(r[2]), r[3]})
 	}
 	return out
@@ -75,7 +75,7 @@ type badRoot struct{ name, source string }
 
 var badRoots = sync.OnceValue(func() map[string]badRoot {
 	out := map[string]badRoot{}
-	for _, r := range rows("knownbad.tsv") {
+	for _, r := range tableRows("knownbad.tsv") {
 		for _, hash := range r[1:3] {
 			if hash != "" {
 				out[hash] = badRoot{r[3], r[4]}

@@ -2,7 +2,7 @@ package diagnose
 
 import (
 	"fmt"
-	"net"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -24,15 +24,19 @@ func matchDNS(pattern, host string) bool {
 	return pattern == host
 }
 
+// address reads a host that is an IP address.
+func address(host string) (netip.Addr, bool) {
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return ip.Unmap().WithZone(""), err == nil
+}
+
 // covers tells whether the leaf's alternative names are for the host.
 func covers(n *node, host string) bool {
-	if ip := net.ParseIP(strings.Trim(host, "[]")); ip != nil {
-		return slices.ContainsFunc(n.ips, ip.Equal)
+	if ip, ok := address(host); ok {
+		return slices.Contains(n.ips, ip)
 	}
-	if n.Parsed != nil {
-		return n.Parsed.VerifyHostname(host) == nil
-	}
-	return slices.ContainsFunc(n.dns, func(p string) bool { return matchDNS(p, host) })
+	// Go takes "*.com" and the like, which nobody else does.
+	return (n.Parsed == nil || n.Parsed.VerifyHostname(host) == nil) && slices.ContainsFunc(n.dns, func(p string) bool { return matchDNS(p, host) })
 }
 
 // defaults are the certificates that servers present when they have none for
@@ -103,7 +107,7 @@ func (e *engine) addSNIProof(f *finding) {
 // another name.
 func (e *engine) nameReason(n *node, host string) (code string, args []any) {
 	shown := store.Printable(host)
-	if ip := net.ParseIP(strings.Trim(host, "[]")); ip != nil {
+	if ip, ok := address(host); ok {
 		if slices.Contains(n.dns, ip.String()) {
 			return "name.ip_in_dns_san", []any{shown}
 		}

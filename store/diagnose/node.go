@@ -9,7 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"math/big"
-	"net"
+	"net/netip"
 
 	_ "crypto/md5"    // signatures of old certificates are checked, to tell what is wrong with them
 	_ "crypto/sha1"   // the same
@@ -31,7 +31,7 @@ type node struct {
 	signature  []byte
 	key        crypto.PublicKey // nil if it is of no known kind
 	dns        []string         // subject alternative names, as encoded
-	ips        []net.IP
+	ips        []netip.Addr
 	hasNames   bool // there is a subjectAltName extension
 	position   int  // in what the server sent, -1 otherwise
 	source     string
@@ -93,7 +93,8 @@ func (n *node) readNames() {
 		case name.Class == asn1.ClassContextSpecific && name.Tag == 2:
 			n.dns = append(n.dns, string(name.Bytes))
 		case name.Class == asn1.ClassContextSpecific && name.Tag == 7 && (len(name.Bytes) == 4 || len(name.Bytes) == 16):
-			n.ips = append(n.ips, net.IP(name.Bytes))
+			ip, _ := netip.AddrFromSlice(name.Bytes)
+			n.ips = append(n.ips, ip.Unmap())
 		}
 	}
 }
@@ -147,8 +148,8 @@ var pssHashes = map[string]crypto.Hash{
 // libraries have the same limit: a larger one costs a verifier seconds.
 const maxKeyBits = 8192
 
-// check checks a signature over message.
-func check(key crypto.PublicKey, algorithm string, parameters, message, signature []byte) signatureState {
+// checkSignature checks a signature over message.
+func checkSignature(key crypto.PublicKey, algorithm string, parameters, message, signature []byte) signatureState {
 	s, known := schemes[algorithm]
 	if !known || len(message) == 0 {
 		return unknownSignature

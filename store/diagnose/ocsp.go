@@ -98,7 +98,7 @@ func (e *engine) readOCSP(der []byte, n, issuer *node) (ocspAnswer, error) {
 		return ocspAnswer{}, errOCSPOther
 	}
 	signed := func(by *node) bool {
-		return by.key != nil && check(by.key, b.Algorithm.Algorithm.String(), b.Algorithm.Parameters.FullBytes, b.Data.Raw, b.Signature.RightAlign()) == goodSignature
+		return by.key != nil && checkSignature(by.key, b.Algorithm.Algorithm.String(), b.Algorithm.Parameters.FullBytes, b.Data.Raw, b.Signature.RightAlign()) == goodSignature
 	}
 	ok := signed(issuer)
 	for i := 0; !ok && i < len(b.Certificates) && i < 4; i++ {

@@ -13,6 +13,10 @@ func (e *engine) judgeOrder() {
 	if len(e.sent) < 2 {
 		return
 	}
+	if e.exhausted {
+		e.report(finding{code: "chain.too_complex", severity: Warning, confidence: Proven, depth: -1, place: nowhere, args: []any{len(e.in.Capture.Certificates)},
+			evidence: []Evidence{e.evidence("field", evSent, e.sentList())}})
+	}
 	var used []*node
 	for _, o := range e.outcomes {
 		p := o.path
@@ -46,8 +50,14 @@ func (e *engine) judgeOrder() {
 	if !ordered {
 		note("chain.misordered", nil)
 	}
+	if len(e.in.Capture.Certificates) > len(e.sent) {
+		note("chain.extra_certs", nil, e.t(wordCertificates, len(e.in.Capture.Certificates)))
+	}
 	for _, n := range e.sent[1:] {
 		switch {
+		case n.Version == 0: // many libraries take all or nothing
+			e.report(finding{code: "cert.malformed", severity: Error, confidence: Proven, cert: n, depth: n.position, place: atCA, args: []any{e.name(n), e.t(wordUnreadable)},
+				evidence: []Evidence{e.field(n, "certificate", e.t(wordUnreadable), e.t(wordDER))}, detail: "sent"})
 		case !slices.Contains(used, n):
 			note("chain.extra_certs", n, e.name(n))
 		case e.selfSigned(n):
@@ -117,8 +127,11 @@ func (e *engine) judgePolicy() {
 	}
 	if o.path.anchor != nil && !hasErrors(e.findings) {
 		left, life := e.leaf.NotAfter.Sub(e.now), e.leaf.NotAfter.Sub(e.leaf.NotBefore)
-		// A certificate that is made to live for days is not renewed weeks before.
-		if limit := min(14*24*time.Hour, life/3); left > 0 && left < limit {
+		limit := e.in.Expiring
+		if limit <= 0 { // what is made to live for days is not renewed weeks before
+			limit = min(14*24*time.Hour, life/3)
+		}
+		if left > 0 && left < limit {
 			e.report(finding{code: "time.expiring_soon", severity: Warning, confidence: Proven, cert: e.leaf, place: atLeaf,
 				args:     []any{e.name(e.leaf), e.day(e.leaf.NotAfter), e.age(left)},
 				evidence: []Evidence{e.field(e.leaf, "notAfter", e.leaf.NotAfter.Format(time.RFC3339), "> "+e.now.Add(limit).Format(time.RFC3339))}})
@@ -141,8 +154,11 @@ func (e *engine) judgePolicy() {
 				args: []any{e.name(e.leaf), string(o.shelf.id)}, evidence: []Evidence{e.evidence("store", evIsAnchor, string(o.shelf.id), e.name(e.leaf))}})
 		}
 	}
+	readable := slices.ContainsFunc(e.outcomes, func(o *outcome) bool { return !o.unknown && o.shelf.view.Counts })
 	for _, o := range e.outcomes {
 		switch {
+		case o.unknown && o.shelf.view.Counts && !readable:
+			e.storeFinding("store.unreadable", Error, o, string(o.shelf.id), e.errText(o.shelf.view.Err))
 		case o.unknown:
 			e.storeFinding("store.unreadable", Warning, o, string(o.shelf.id), e.errText(o.shelf.view.Err))
 		case o.shelf.view.Err != nil:

@@ -75,6 +75,9 @@ func (e *engine) judgeStaple(leaf, issuer *node) (ok bool) {
 	switch {
 	case err != nil:
 		invalid(e.ocspText(err))
+		if err == errOCSPForm {
+			e.findings[len(e.findings)-1].detail = "form"
+		}
 		return false
 	case a.status == "revoked":
 		e.revoked(leaf, 0, "ocsp", e.t(wordStaple), a.revokedAt).detail = "staple"

@@ -268,6 +268,11 @@ func (e *engine) issuerIsMissing(s *shelf, top *node, depth int, add trustAdder)
 		return
 	}
 	urls := issuerURLs(top)
+	if other := accessAll(top, "1.3.6.1.5.5.7.48.2"); len(urls) == 0 && len(other) > 0 {
+		where := store.Printable(shorten(other[0]))
+		f := add("chain.aia_unreachable", top, depth, Proven, []any{where, e.t(evNoHTTP)}, e.evidence("fetch", evFetchFailed, where, e.t(evNoHTTP)))
+		f.severity = Warning
+	}
 	proof := e.evidenceData("field", evIssuerNotSent, top, e.name(top), issuer, authority(top))
 	failures := e.net.failures(urls)
 	switch {

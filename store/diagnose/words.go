@@ -105,6 +105,7 @@ var (
 	wordBuilt            = Text{"this program itself", "このプログラム自体"}
 	wordSCT              = Text{"the timestamp in the server's certificate", "サーバー証明書に含まれるタイムスタンプ"}
 	wordAtLeast          = Text{"%s or later", "%s 以降"}
+	wordCertificates     = Text{"%d certificates", "%d 個の証明書"}
 	wordHours            = Text{"%d hours", "%d 時間"}
 	wordDays             = Text{"%d days", "%d 日"}
 	wordMonths           = Text{"%d months", "%d か月"}
@@ -156,6 +157,10 @@ var (
 	evSaid            = Text{"%[1]s: %[2]s", "%[1]s: %[2]s"}
 	evPlain           = Text{"instead of TLS came: %s", "TLS ではなく次のデータが届きました: %s"}
 	evRedirect        = Text{"plain HTTP leads to %s", "平文の HTTP では %s に転送されます"}
+	evNegotiated      = Text{"%[1]s agreed on %[2]s with %[3]s, though more was offered", "%[1]s は、より新しい候補を提示しても %[2]s と %[3]s を選択しました"}
+	evOnlyOffers      = Text{"it takes nothing better than %s", "%s より新しいものを受け付けません"}
+	evTooMuch         = Text{"%[1]s sends %[2]d bytes of certificates; OpenSSL takes %[3]d", "%[1]s が送信する証明書は %[2]d バイトですが、OpenSSL が受け付けるのは %[3]d バイトまでです"}
+	evNoHTTP          = Text{"only http addresses are fetched", "http のアドレスだけを取得します"}
 	evAsksForCert     = Text{"%s asks for a client certificate", "%s はクライアント証明書を要求しています"}
 	evOverride        = Text{"%[1]s sets %[2]s to %[3]s", "%[1]s で %[2]s が %[3]s に設定されています"}
 	evStoreError      = Text{"reading %[1]s: %[2]s", "%[1]s の読み取り: %[2]s"}

@@ -99,11 +99,13 @@ func (a *App) undo(c *cli.Context) error {
 		return &store.Error{Err: store.Because(store.ErrNotFound, "there is nothing left to take back of %s", store.Printable(set.ID)),
 			Hint: "certtrust history shows what was changed"}
 	}
-	ch.after = func(parts []*platform.Part, set string) error {
+	ch.after = func(parts []*platform.Part, by string) error {
 		var errs []error
 		for _, p := range parts {
-			if p.Result == platform.Unchanged { // somebody else has taken it back
-				errs = append(errs, a.journal().MarkUndone(ch.undoOf, set, p.Store.Info().ID))
+			for _, r := range set.Records {
+				if p.Result == platform.Unchanged && r.Store == p.Store.Info().ID && len(r.Undo()) > 0 { // somebody else has taken it back
+					errs = append(errs, a.journal().MarkUndone(c.Context, r, by))
+				}
 			}
 		}
 		return errors.Join(errs...)
@@ -115,7 +117,10 @@ func historySet(s journal.Set) render.HistorySet {
 	first := s.Records[0]
 	out := render.HistorySet{ID: s.ID, Time: first.Begun, By: first.By.String(), Command: first.Command, State: string(s.State())}
 	for _, r := range s.Records {
-		st := render.HistoryStore{Store: r.Store, State: string(r.State), Error: r.Error, UndoneBy: r.UndoneBy}
+		st := render.HistoryStore{Store: r.Store, State: string(r.State), Error: r.Error}
+		if r.State == journal.Undone {
+			st.UndoneBy = r.UndoneBy
+		}
 		if r.Receipt != nil {
 			st.Done = r.Receipt.Done
 		}

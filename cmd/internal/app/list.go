@@ -40,6 +40,9 @@ func (a *App) list(c *cli.Context) error {
 	if c.Args().Present() {
 		return usageHint("to look at one certificate: certtrust show "+store.Printable(c.Args().First()), "list takes no arguments")
 	}
+	if f := format(c); c.Bool("pem") && f != "json" && f != "jsonl" {
+		return usage("--pem is for --format json and jsonl; --format pem writes nothing but the certificates")
+	}
 	keep, err := a.filter(c)
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ type Updater struct {
 	Exit   int                        // the tool fails before it has done anything
 	Lie    bool                       // it does nothing and says that all is well
 	During func()                     // called while the new bundle is half written
-	Hook   func(lines []string) error // instead of the Java hook
+	Hook   func(lines []string) error // instead of what Java's hook has done with the lines
 	Runs   int                        // how often the tool was run
 }
 
@@ -209,13 +209,36 @@ func SubjectHash(c *store.Cert) string {
 	return hex.EncodeToString(sum[:4])
 }
 
-// java does what the hook makes of the lines that it is told.
+// java does what the hook makes of the lines that it is told: it adds them to
+// those that are pending, and has the package manager do them all. What that
+// fails to do stays pending.
 func (u *Updater) java(lines []string) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.Hook != nil {
-		return u.Hook(lines)
+	pending := u.path("/var/lib/ca-certificates-java/pending")
+	before, _ := os.ReadFile(pending)
+	all := string(before)
+	for _, line := range lines {
+		if line != "" {
+			all += line + "\n"
+		}
 	}
+	if err := os.WriteFile(pending, []byte(all), 0o644); err != nil {
+		return err
+	}
+	do := u.Hook
+	if do == nil {
+		do = func([]string) error { return u.keystore(strings.Split(all, "\n")) }
+	}
+	if err := do(lines); err != nil {
+		return err
+	}
+	os.Remove(pending)
+	return nil
+}
+
+// keystore brings Java's key store up to date.
+func (u *Updater) keystore(lines []string) error {
 	file := u.path("/etc/ssl/certs/java/cacerts")
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -300,7 +323,7 @@ func Debian(root string, vendor map[string][]byte, java bool) (*host.Host, *Upda
 		files["/etc/ca-certificates/update.d/jks-keystore"] = "#!/bin/sh\n"
 		files["/etc/ssl/certs/java/cacerts"] = string(JKS(nil))
 	}
-	for _, dir := range []string{"/usr/local/share/ca-certificates", "/etc/ssl/certs", "/etc/ca-certificates/update.d", "/tmp"} {
+	for _, dir := range []string{"/usr/local/share/ca-certificates", "/etc/ssl/certs", "/etc/ca-certificates/update.d", "/var/lib/ca-certificates-java", "/tmp"} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
 			return nil, nil, err
 		}

@@ -87,11 +87,10 @@ func goodCases() []Case {
 			b.serveTLS(chain(b.leaf(root)))
 		}},
 		{Name: "good-rsa", About: "RSA all the way", Sent: 2, Clients: everyone(true), build: func(b *builder) {
-			key := rsaKey(2048)
-			root := b.root("RSA Root", key)
+			root := b.root("RSA Root", rsaKey(2048))
 			b.trust(root)
-			sub := b.sub(root, "RSA Issuing CA", rsaKey(2048))
-			b.serveTLS(chain(b.leaf(sub, key), sub))
+			sub := b.sub(root, "RSA Issuing CA", sameKey(root))
+			b.serveTLS(chain(b.leaf(sub, rsaKey(2048)), sub))
 		}},
 		{Name: "good-tls12", About: "nothing newer than TLS 1.2", Sent: 2, Clients: everyone(true), build: func(b *builder) {
 			_, sub := b.twoTier()
@@ -115,7 +114,7 @@ func goodCases() []Case {
 			_, sub := b.twoTier()
 			b.serveTLS(chain(b.leaf(sub), sub, b.root("Unrelated Root")))
 		}},
-		{Name: "good-extra-expired", About: "an expired certificate that nobody needs is sent", Sent: 3, Warn: codes("chain.extra_certs"), build: func(b *builder) {
+		{Name: "good-extra-expired", About: "an expired certificate that nobody needs is sent", Sent: 3, Warn: codes("chain.extra_certs"), Clients: clients(true, "node", "openssl", "curl", "python", "gnutls", "java", "go"), build: func(b *builder) {
 			_, sub := b.twoTier()
 			b.serveTLS(chain(b.leaf(sub), sub, b.root("Expired Unrelated Root", valid(b.now.AddDate(-5, 0, 0), b.now.AddDate(-1, 0, 0)))))
 		}},
@@ -128,7 +127,7 @@ func goodCases() []Case {
 			lower := b.sub(upper, "Lower CA")
 			b.serveTLS(chain(b.leaf(lower), upper, lower))
 		}},
-		{Name: "good-duplicate", About: "the intermediate is sent twice", Sent: 3, build: func(b *builder) {
+		{Name: "good-duplicate", About: "the intermediate is sent twice", Sent: 3, Clients: clients(true, "node", "openssl", "curl", "python", "gnutls", "java", "go"), build: func(b *builder) {
 			_, sub := b.twoTier()
 			b.serveTLS(chain(b.leaf(sub), sub, sub))
 		}},
@@ -202,7 +201,7 @@ func goodCases() []Case {
 				root, sub := b.twoTier()
 				b.serveTLS(chain(b.leaf(sub), sub), clientCert(tls.RequireAndVerifyClientCert, root), func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 })
 			}},
-		{Name: "good-leaf-pinned", About: "the store trusts the self-signed leaf as a peer", Sent: 1, build: func(b *builder) {
+		{Name: "good-leaf-pinned", About: "the store trusts the self-signed leaf as a peer", Sent: 1, Clients: clients(true, "node", "openssl", "curl", "python", "gnutls", "java", "go"), build: func(b *builder) {
 			leaf := b.leaf(nil)
 			b.add(store.TrustFor(store.Peer, store.PurposeServerAuth), leaf)
 			b.serveTLS(chain(leaf))
@@ -213,7 +212,7 @@ func goodCases() []Case {
 				b.trust(leaf)
 				b.serveTLS(chain(leaf))
 			}},
-		{Name: "intermediate-as-anchor", About: "the store has the intermediate, but not the root", Sent: 2, build: func(b *builder) {
+		{Name: "intermediate-as-anchor", About: "the store has the intermediate, but not the root", Sent: 2, Clients: but(clients(true, "curl", "gnutls", "java", "go"), false, "node", "openssl", "python"), build: func(b *builder) {
 			sub := b.sub(b.root("Absent Root"), "Installed Issuing CA")
 			b.trust(sub)
 			b.serveTLS(chain(b.leaf(sub), sub))
@@ -227,11 +226,11 @@ func goodCases() []Case {
 			_, sub := b.twoTier()
 			b.serveTLS(chain(b.leaf(sub, valid(b.now.AddDate(0, 0, -87), b.now.AddDate(0, 0, 3))), sub))
 		}},
-		{Name: "validity-too-long", About: "valid for five years", Sent: 2, Warn: codes("time.validity_too_long"), build: func(b *builder) {
+		{Name: "validity-too-long", About: "valid for five years", Sent: 2, Warn: codes("time.validity_too_long"), Clients: clients(true, "node", "openssl", "curl", "python", "gnutls", "java", "go"), build: func(b *builder) {
 			_, sub := b.twoTier()
 			b.serveTLS(chain(b.leaf(sub, valid(b.now.AddDate(0, 0, -30), b.now.AddDate(5, 0, 0))), sub))
 		}},
-		{Name: "good-static-rsa", About: "the only key exchange is the old one of RSA", Sent: 1, build: func(b *builder) {
+		{Name: "good-static-rsa", About: "the only key exchange is the old one of RSA", Sent: 1, Clients: but(clients(true, "node", "openssl", "curl", "gnutls", "java"), false, "python", "go"), build: func(b *builder) {
 			root := b.root("Root of good-static-rsa")
 			b.trust(root)
 			b.serveTLS(chain(b.leaf(root, rsaKey(2048), usage(x509.KeyUsageDigitalSignature|x509.KeyUsageKeyEncipherment))), func(c *tls.Config) {
@@ -471,7 +470,7 @@ func chainCases() []Case {
 		{Name: "missing-intermediate-pkcs7", About: "the intermediate can be fetched as PKCS #7", Sent: 1, Want: missing, Clients: onlyChromium(),
 			build: withheld(func(b *builder, sub *cert) option { return aia(b.offer("/sub.p7c", pkcs7(sub))) })},
 		{Name: "missing-intermediate-second-url", About: "the second address has the intermediate", Sent: 1, Want: missing,
-			build: withheld(func(b *builder, sub *cert) option {
+			Clients: clients(false, "node", "openssl", "curl", "python", "gnutls", "java", "go"), build: withheld(func(b *builder, sub *cert) option {
 				return aia(b.serveHTTP("/gone.cer", http.NotFound), b.offer("/sub.cer", sub.der))
 			})},
 		{Name: "missing-intermediate-redirect", About: "the address of the intermediate leads on", Sent: 1, Want: missing, Clients: onlyChromium(),
@@ -682,7 +681,7 @@ func nameCases() []Case {
 		{Name: "wildcard-depth", About: "a wildcard covers one label only", Host: "a.b.shop.certtrust.test", Sent: 2, Want: codes("name.wildcard_depth"), Accept: codes("name.mismatch"), Clients: everyone(false), build: leafFor("*.shop.certtrust.test", "shop.certtrust.test")},
 		{Name: "ip-not-in-san", About: "asked for by address, the certificate has only a name", Host: "127.0.0.1", Sent: 2, Want: codes("name.ip_not_in_san"), Accept: codes("name.mismatch"), Clients: everyone(false), build: leafFor("device.certtrust.test")},
 		{Name: "ip-in-dns-san", About: "the address stands among the DNS names", Host: "127.0.0.1", Sent: 2, Want: codes("name.ip_in_dns_san"), Accept: codes("name.mismatch", "name.ip_not_in_san"),
-			build: usual(dnsNames("127.0.0.1"), cn("127.0.0.1"))},
+			Clients: clients(false, "node", "openssl", "curl", "python", "gnutls", "java", "go"), build: usual(dnsNames("127.0.0.1"), cn("127.0.0.1"))},
 		{Name: "cn-only", About: "the name stands in the common name alone", Sent: 2, Want: codes("name.cn_only"), Accept: codes("name.mismatch"), Clients: browsersAndGo(), build: usual(dnsNames())},
 		{Name: "no-names", About: "the certificate has no name at all", Sent: 2, Want: codes("name.mismatch"), Clients: everyone(false),
 			build: usual(dnsNames(), subject(pkix.Name{Organization: []string{"Nameless"}}))},
@@ -721,12 +720,12 @@ func certCases() []Case {
 				b.trust(root)
 				b.serveTLS(chain(b.leaf(root, rsaKey(1024))))
 			}},
-		{Name: "weak-intermediate", About: "the intermediate has an RSA key of 1024 bits", Sent: 2, Verdict: diagnose.Untrusted, Verdicts: []diagnose.Verdict{diagnose.Trusted}, Warn: codes("cert.weak_key"), build: func(b *builder) {
+		{Name: "weak-intermediate", About: "the intermediate has an RSA key of 1024 bits", Sent: 2, Verdict: diagnose.Untrusted, Verdicts: []diagnose.Verdict{diagnose.Trusted}, Warn: codes("cert.weak_key"), Clients: but(clients(true, "node", "gnutls", "java", "go"), false, "openssl", "curl", "python"), build: func(b *builder) {
 			_, sub := b.twoTier(rsaKey(1024))
 			b.serveTLS(chain(b.leaf(sub), sub))
 		}},
 		{Name: "sha1-leaf", About: "the leaf is signed with SHA-1", Sent: 2, Want: codes("cert.weak_signature"), Clients: but(everyone(false), true, "java"), build: usual(signedSHA1())},
-		{Name: "sha1-intermediate", About: "the intermediate is signed with SHA-1", Sent: 2, Want: codes("cert.weak_signature"), build: func(b *builder) {
+		{Name: "sha1-intermediate", About: "the intermediate is signed with SHA-1", Sent: 2, Want: codes("cert.weak_signature"), Clients: but(clients(true, "java"), false, "node", "openssl", "curl", "python", "gnutls", "go"), build: func(b *builder) {
 			_, sub := b.twoTier(signedSHA1())
 			b.serveTLS(chain(b.leaf(sub), sub))
 		}},
@@ -740,8 +739,8 @@ func certCases() []Case {
 			_, sub := b.twoTier(eku(x509.ExtKeyUsageEmailProtection))
 			b.serveTLS(chain(b.leaf(sub), sub))
 		}},
-		{Name: "good-no-eku", About: "the leaf does not say what it is for", Sent: 2, build: usual(eku())},
-		{Name: "key-usage-intermediate", About: "the intermediate may not sign certificates", Sent: 2, Want: codes("cert.key_usage"), Accept: codes("cert.not_a_ca"), build: func(b *builder) {
+		{Name: "good-no-eku", About: "the leaf does not say what it is for", Sent: 2, Clients: clients(true, "node", "openssl", "curl", "python", "gnutls", "java", "go"), build: usual(eku())},
+		{Name: "key-usage-intermediate", About: "the intermediate may not sign certificates", Sent: 2, Want: codes("cert.key_usage"), Accept: codes("cert.not_a_ca"), Clients: clients(false, "node", "openssl", "curl", "python", "gnutls", "java", "go"), build: func(b *builder) {
 			_, sub := b.twoTier(usage(x509.KeyUsageDigitalSignature))
 			b.serveTLS(chain(b.leaf(sub), sub))
 		}},
@@ -788,13 +787,13 @@ func certCases() []Case {
 			_, sub := b.twoTier(extension(asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 99999, 1}, true, []byte{5, 0}))
 			b.serveTLS(chain(b.leaf(sub), sub))
 		}},
-		{Name: "ca-as-leaf", About: "the server's certificate is an authority's", Sent: 2, Warn: codes("cert.ca_as_leaf"), build: usual(with(func(t *x509.Certificate) { t.IsCA, t.KeyUsage = true, t.KeyUsage|x509.KeyUsageCertSign }))},
+		{Name: "ca-as-leaf", About: "the server's certificate is an authority's", Sent: 2, Warn: codes("cert.ca_as_leaf"), Clients: clients(true, "node", "openssl", "curl", "python", "gnutls", "java", "go"), build: usual(with(func(t *x509.Certificate) { t.IsCA, t.KeyUsage = true, t.KeyUsage|x509.KeyUsageCertSign }))},
 		{Name: "bad-signature", About: "the leaf was altered after it was signed", Sent: 2, Want: codes("chain.wrong_intermediate"), Accept: codes("cert.malformed", "trust.same_name_other_key", "trust.unknown_issuer"), Clients: rejected, build: func(b *builder) {
 			_, sub := b.twoTier()
 			b.serveTLS(chain(b.leaf(sub).spoilt(), sub))
 		}},
-		{Name: "negative-serial", About: "the leaf's serial number is negative", Sent: 2, Verdict: diagnose.Untrusted, Verdicts: []diagnose.Verdict{diagnose.Trusted}, Warn: codes("cert.malformed"), build: usual(serial(-4711))},
-		{Name: "negative-serial-tls12", About: "the leaf's serial number is negative, TLS 1.2", Sent: 2, Verdict: diagnose.Untrusted, Verdicts: []diagnose.Verdict{diagnose.Trusted}, Warn: codes("cert.malformed"), build: func(b *builder) {
+		{Name: "negative-serial", About: "the leaf's serial number is negative", Sent: 2, Verdict: diagnose.Untrusted, Verdicts: []diagnose.Verdict{diagnose.Trusted}, Warn: codes("cert.malformed"), Clients: but(clients(true, "node", "openssl", "curl", "python", "gnutls", "java"), false, "go"), build: usual(serial(-4711))},
+		{Name: "negative-serial-tls12", About: "the leaf's serial number is negative, TLS 1.2", Sent: 2, Verdict: diagnose.Untrusted, Verdicts: []diagnose.Verdict{diagnose.Trusted}, Warn: codes("cert.malformed"), Clients: but(clients(true, "node", "openssl", "curl", "python", "gnutls", "java"), false, "go"), build: func(b *builder) {
 			_, sub := b.twoTier()
 			b.serveTLS(chain(b.leaf(sub, serial(-4711)), sub), func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 })
 		}},
@@ -804,7 +803,7 @@ func certCases() []Case {
 			c.Certificate[0] = []byte("\x30\x82\x01\x00 this is not a certificate")
 			b.serveTLS(c)
 		}},
-		{Name: "malformed-extra", About: "one of the certificates is none", Hostile: true, Sent: 3, Want: codes("cert.malformed"), Verdicts: []diagnose.Verdict{diagnose.Trusted}, build: func(b *builder) {
+		{Name: "malformed-extra", About: "one of the certificates is none", Hostile: true, Sent: 3, Want: codes("cert.malformed"), Clients: clients(false, "node", "openssl", "curl", "python", "gnutls", "java", "go"), build: func(b *builder) {
 			_, sub := b.twoTier()
 			c := chain(b.leaf(sub), sub)
 			c.Certificate = append(c.Certificate, []byte("garbage"))
@@ -858,12 +857,29 @@ func revocationCases() []Case {
 			Clients: but(everyone(true), false, "firefox", "gnutls"), build: stapled(func(b *builder, root, leaf *cert) []byte {
 				return ocspResponse(root, root, leaf, good, b.now.AddDate(0, -1, 0), b.now.AddDate(0, 0, -20))
 			})},
-		{Name: "staple-forged", About: "a staple that says revoked and is signed by nobody who may", Sent: 1, Warn: codes("revocation.staple_invalid"), Verdicts: []diagnose.Verdict{diagnose.Untrusted}, build: stapled(func(b *builder, root, leaf *cert) []byte {
+		{Name: "staple-forged", About: "a staple that says revoked and is signed by nobody who may", Sent: 1, Warn: codes("revocation.staple_invalid"), Verdicts: []diagnose.Verdict{diagnose.Untrusted}, Clients: but(clients(true, "node", "openssl", "curl", "python", "java", "go"), false, "gnutls"), build: stapled(func(b *builder, root, leaf *cert) []byte {
 			from, to := fresh(b)
 			return ocspResponse(root, b.root("Forger"), leaf, revoked, from, to)
 		})},
+		{Name: "good-stapled-delegated", About: "a staple of a responder that the authority has named", Sent: 1, Clients: everyone(true), build: stapled(func(b *builder, root, leaf *cert) []byte {
+			from, to := fresh(b)
+			return ocspResponse(root, b.responder(root, x509.ExtKeyUsageOCSPSigning), leaf, good, from, to)
+		})},
+		{Name: "revoked-stapled-delegated", About: "a staple that says revoked, of a responder that the authority has named", Sent: 1, Want: codes("revocation.revoked"),
+			Clients: but(everyone(true), false, "chromium", "firefox", "gnutls"), build: stapled(func(b *builder, root, leaf *cert) []byte {
+				from, to := fresh(b)
+				return ocspResponse(root, b.responder(root, x509.ExtKeyUsageOCSPSigning), leaf, revoked, from, to)
+			})},
+		{Name: "staple-by-sibling", About: "a staple that says revoked, signed by another server of the same authority", Hostile: true, Sent: 1, Warn: codes("revocation.staple_invalid"), Verdicts: []diagnose.Verdict{diagnose.Untrusted}, build: stapled(func(b *builder, root, leaf *cert) []byte {
+			from, to := fresh(b)
+			return ocspResponse(root, b.responder(root, x509.ExtKeyUsageServerAuth), leaf, revoked, from, to)
+		})},
+		{Name: "staple-of-other", About: "a staple for another certificate, that says revoked", Sent: 1, Warn: codes("revocation.staple_invalid"), Verdicts: []diagnose.Verdict{diagnose.Untrusted}, build: stapled(func(b *builder, root, _ *cert) []byte {
+			from, to := fresh(b)
+			return ocspResponse(root, root, b.leaf(root), revoked, from, to)
+		})},
 		{Name: "staple-garbage", About: "a staple that is none", Hostile: true, Sent: 1, Warn: codes("revocation.staple_invalid"), Verdicts: []diagnose.Verdict{diagnose.Untrusted},
-			build: stapled(func(*builder, *cert, *cert) []byte { return []byte("garbage") })},
+			Clients: but(clients(true, "node", "openssl", "curl", "python", "go"), false, "gnutls", "java"), build: stapled(func(*builder, *cert, *cert) []byte { return []byte("garbage") })},
 		{Name: "must-staple-missing", About: "the certificate asks for a staple, and there is none", Sent: 1, Warn: codes("revocation.must_staple_missing"), Verdicts: []diagnose.Verdict{diagnose.Untrusted},
 			Clients: but(everyone(true), false, "firefox", "gnutls"), build: stapled(func(*builder, *cert, *cert) []byte { return nil }, mustStaple())},
 		{Name: "good-must-staple", About: "the certificate asks for a staple, and there is one", Sent: 1, Clients: everyone(true), build: stapled(func(b *builder, root, leaf *cert) []byte {
@@ -943,7 +959,8 @@ func connectionCases() []Case {
 		return failed("alert-"+name, "answers with the alert "+about, want, afterHello(alert(code)...))
 	}
 	limited := func(name, about string, sent int, want []string, verdicts []diagnose.Verdict, key option, change func(*tls.Config)) Case {
-		return Case{Name: name, About: about, Sent: sent, Want: want, Verdict: diagnose.HandshakeFailed, Verdicts: verdicts, build: func(b *builder) {
+		refused := clients(false, "openssl", "curl", "python", "node", "java", "go")
+		return Case{Name: name, About: about, Sent: sent, Want: want, Verdict: diagnose.HandshakeFailed, Verdicts: verdicts, Clients: refused, build: func(b *builder) {
 			root := b.root("Root of " + name)
 			b.trust(root)
 			b.serveTLS(chain(b.leaf(root, key, usage(x509.KeyUsageDigitalSignature|x509.KeyUsageKeyEncipherment))), change)
@@ -1043,7 +1060,7 @@ func connectionCases() []Case {
 		hostile(failed("garbage-after-server-hello", "sends garbage after its ServerHello", codes("tls.alert", "tls.not_tls"), afterHello(append(record(hello12), "garbage garbage"...)...))),
 		hostile(failed("plain-alert-garbage", "sends an alert of the wrong length", codes("tls.alert", "tls.not_tls", "tls.closed"), afterHello(21, 3, 3, 0, 1, 2))),
 		{Name: "close-after-certificate", About: "closes after its certificates", Hostile: true, Failure: closed, Sent: 2, Verdict: diagnose.HandshakeFailed, Verdicts: eitherWay,
-			Want: closed[:1], Accept: closed[1:], Clients: everyone(false), build: func(b *builder) {
+			Want: closed[:1], Accept: closed[1:], Clients: clients(false, "node", "openssl", "curl", "python", "java", "go"), build: func(b *builder) {
 				_, sub := b.twoTier()
 				leaf := b.leaf(sub)
 				b.s.Sent = [][]byte{leaf.der, sub.der}
@@ -1069,7 +1086,7 @@ func connectionCases() []Case {
 				}
 				b.handle = afterHello(record(append(slices.Clone(hello12), certificates(all...)...))...)
 			}},
-		{Name: "chain-200kb", About: "sends 200 KB of certificates", Hostile: true, Sent: -1, Warn: codes("chain.extra_certs"), build: func(b *builder) {
+		{Name: "chain-200kb", About: "sends 200 KB of certificates", Hostile: true, Sent: -1, Warn: codes("chain.extra_certs"), Clients: but(clients(true, "go"), false, "node", "openssl", "curl", "python", "gnutls", "java"), build: func(b *builder) {
 			_, sub := b.twoTier()
 			all := chain(b.leaf(sub), sub)
 			for size := 0; size < 200<<10; size += len(sub.der) {

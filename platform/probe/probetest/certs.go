@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -77,8 +78,7 @@ func (b *builder) make(issuer *cert, cn string, isCA bool, options []option) *ce
 	if r.key == nil {
 		r.key = must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	}
-	id := sha256.Sum256(must(x509.MarshalPKIXPublicKey(r.key.Public())))
-	r.SubjectKeyId = id[:20]
+	r.SubjectKeyId = keyID(r.key)
 	if r.RawSubject == nil {
 		r.RawSubject = must(asn1.Marshal(r.Subject.ToRDNSequence()))
 	}
@@ -96,6 +96,18 @@ func (b *builder) make(issuer *cert, cn string, isCA bool, options []option) *ce
 		der = patch(der, r, key)
 	}
 	return &cert{der, r.key, r.Certificate}
+}
+
+// keyID is the SHA-1 of the key: what OCSP calls a responder by, too, and there
+// are clients that expect both to be the same.
+func keyID(key crypto.Signer) []byte {
+	var spki struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Key       asn1.BitString
+	}
+	_ = must(asn1.Unmarshal(must(x509.MarshalPKIXPublicKey(key.Public())), &spki))
+	id := sha1.Sum(spki.Key.Bytes)
+	return id[:]
 }
 
 // patch puts in what x509 refuses to make, and signs again.
@@ -197,7 +209,7 @@ func extension(oid asn1.ObjectIdentifier, critical bool, value []byte) option {
 }
 
 func rsaKey(bits int) option {
-	return withKey(must(rsa.GenerateKey(rand.Reader, bits)))
+	return func(r *recipe) { r.key = must(rsa.GenerateKey(rand.Reader, bits)) }
 }
 
 // chain is what a server sends, with the key of the first.
@@ -236,11 +248,12 @@ func pkcs7(certs ...*cert) []byte {
 	return must(asn1.Marshal(contentInfo{oidSignedData, asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: inner}}))
 }
 
-// many returns n names below the host of the case, itself the last.
+// many returns n names, the host the last. They are short, so that clients with a
+// limit of 32 KiB go along.
 func many(host string, n int) []string {
 	var all []string
 	for i := range n - 1 {
-		all = append(all, fmt.Sprintf("name-%04d.%s", i, host))
+		all = append(all, fmt.Sprintf("n%d.test", i))
 	}
 	return append(all, host)
 }

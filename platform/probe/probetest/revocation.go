@@ -1,8 +1,11 @@
 package probetest
 
 import (
+	"bytes"
+	"crypto"
 	"crypto/rand"
 	"crypto/sha1"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -26,15 +29,10 @@ var (
 	oidTLSFeature      = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 24}
 )
 
-// ocspResponse answers for a certificate of ca, with the signature of signer
-// (RFC 6960, 4.2.1).
+// ocspResponse answers for a certificate of ca, with the signature of signer,
+// whose certificate is in it if it is not ca itself (RFC 6960, 4.2.1).
 func ocspResponse(ca, signer, subject *cert, s status, from, to time.Time) []byte {
-	var spki struct {
-		Algorithm pkix.AlgorithmIdentifier
-		Key       asn1.BitString
-	}
-	_ = must(asn1.Unmarshal(must(x509.MarshalPKIXPublicKey(ca.key.Public())), &spki))
-	nameHash, keyHash := sha1.Sum(ca.template.RawSubject), sha1.Sum(spki.Key.Bytes)
+	nameHash, keyHash := sha1.Sum(ca.template.RawSubject), keyID(ca.key)
 
 	answer := asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: int(s)}
 	if s == revoked { // revocationTime
@@ -51,15 +49,27 @@ func ocspResponse(ca, signer, subject *cert, s status, from, to time.Time) []byt
 		ThisUpdate time.Time `asn1:"generalized"`
 		NextUpdate time.Time `asn1:"generalized,explicit,tag:0"`
 	}
+	responder, certs := ca, []asn1.RawValue(nil)
+	if !bytes.Equal(signer.template.RawSubject, ca.template.RawSubject) {
+		certs = []asn1.RawValue{{FullBytes: signer.der}}
+		responder = signer
+	}
 	tbs := must(asn1.Marshal(struct {
-		ResponderKey []byte    `asn1:"explicit,tag:2"`
-		ProducedAt   time.Time `asn1:"generalized"`
-		Responses    []single
-	}{keyHash[:], from, []single{{
-		certID{pkix.AlgorithmIdentifier{Algorithm: oidSHA1, Parameters: asn1.NullRawValue}, nameHash[:], keyHash[:], subject.template.SerialNumber},
+		Responder  asn1.RawValue
+		ProducedAt time.Time `asn1:"generalized"`
+		Responses  []single
+	}{asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 1, IsCompound: true, Bytes: responder.template.RawSubject}, from, []single{{
+		certID{pkix.AlgorithmIdentifier{Algorithm: oidSHA1, Parameters: asn1.NullRawValue}, nameHash[:], keyHash, subject.template.SerialNumber},
 		answer, from, to,
 	}}}))
-	algorithm := asn1.RawValue{FullBytes: must(asn1.Marshal(pkix.AlgorithmIdentifier{Algorithm: oidECDSAWithSHA256}))}
+	digest := sha256.Sum256(tbs)
+	signature := must(signer.key.Sign(rand.Reader, digest[:], crypto.SHA256))
+	body := must(asn1.Marshal(struct {
+		TBS       asn1.RawValue
+		Algorithm pkix.AlgorithmIdentifier
+		Signature asn1.BitString
+		Certs     []asn1.RawValue `asn1:"optional,omitempty,explicit,tag:0"`
+	}{asn1.RawValue{FullBytes: tbs}, pkix.AlgorithmIdentifier{Algorithm: oidECDSAWithSHA256}, asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)}, certs}))
 	return must(asn1.Marshal(struct {
 		Status asn1.Enumerated
 		Bytes  struct {
@@ -69,7 +79,12 @@ func ocspResponse(ca, signer, subject *cert, s status, from, to time.Time) []byt
 	}{0, struct {
 		Type asn1.ObjectIdentifier
 		Body []byte
-	}{oidOCSPBasic, signed(tbs, algorithm, signer.key)}}))
+	}{oidOCSPBasic, body}}))
+}
+
+// responder is somebody whom ca has made a certificate for that usage.
+func (b *builder) responder(ca *cert, usage x509.ExtKeyUsage) *cert {
+	return b.make(ca, "Responder", false, []option{eku(usage)})
 }
 
 // crlOf returns a revocation list of ca.
