@@ -223,6 +223,9 @@ func (c *collector) apply(r *rule, s setting, source string) {
 func (c *collector) add(n candidate) {
 	key := slot{n.Client, n.rule.topic, n.Only}
 	if i, ok := c.heeded[key]; ok {
+		if n.rule.weak && !c.found[i].empty {
+			return
+		}
 		c.found[i].empty = true
 	}
 	c.heeded[key] = len(c.found)
@@ -234,8 +237,8 @@ func (c *collector) add(n candidate) {
 // no more.
 func (c *collector) result() (out []diagnose.Override) {
 	for _, n := range c.found {
-		if n.empty {
-			continue
+		if n.empty || n.Client == "npm" && (n.rule.topic == more || n.rule.topic == system) && c.has("npm", roots, "inline") {
+			continue // npm hands its own roots to Node, which adds nothing to them
 		}
 		if n.rule.half != "" && n.Effect == diagnose.Replaces {
 			other := c.other(n)
@@ -249,6 +252,13 @@ func (c *collector) result() (out []diagnose.Override) {
 		out = append(out, n.Override)
 	}
 	return out
+}
+
+// has tells that something of the topics is set for a client.
+func (c *collector) has(client string, topics ...string) bool {
+	return slices.ContainsFunc(c.found, func(o candidate) bool {
+		return !o.empty && o.Client == client && slices.Contains(topics, o.rule.topic)
+	})
 }
 
 // other tells that the other half of a client's roots is set too.

@@ -99,13 +99,27 @@ dotnet SSL_CERT_DIR SSL_CERT_DIR=/missing:/d adds 2`},
 curl CURL_CA_BUNDLE CURL_CA_BUNDLE=/my.pem replaces 1
 requests REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=/other.pem replaces !
 pip REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=/other.pem replaces !
-aws REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=/other.pem replaces !
-conda REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=/other.pem replaces !`},
-		{"Requests in a relative path", map[string]string{"/work/my.pem": pem}, "PWD=/work|REQUESTS_CA_BUNDLE=my.pem|PIP_CERT=~/none.pem|AWS_CA_BUNDLE=/work/my.pem|CONDA_SSL_VERIFY=false", `
+conda REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=/other.pem replaces !
+aws REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=/other.pem replaces !`},
+		{"Requests in a relative path", map[string]string{"/work/my.pem": pem}, "PWD=/work|REQUESTS_CA_BUNDLE=my.pem|PIP_CERT=/none.pem|AWS_CA_BUNDLE=/work/my.pem", `
 requests REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=my.pem replaces 1
-pip PIP_CERT PIP_CERT=~/none.pem replaces !
-aws AWS_CA_BUNDLE AWS_CA_BUNDLE=/work/my.pem replaces 1
+pip REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=my.pem replaces 1
+conda REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=my.pem replaces 1
+aws AWS_CA_BUNDLE AWS_CA_BUNDLE=/work/my.pem replaces 1`},
+		{"pip's and conda's own variables", map[string]string{"/home/user/my.pem": pem}, "PIP_CERT=~/my.pem|PIP_TRUSTED_HOST=pypi.example|CONDA_SSL_VERIFY=false", `
+pip PIP_CERT PIP_CERT=~/my.pem replaces 1
+pip PIP_TRUSTED_HOST PIP_TRUSTED_HOST=pypi.example disables for pypi.example
 conda CONDA_SSL_VERIFY CONDA_SSL_VERIFY=false disables`},
+		{"AWS's file counts more than what Requests has", map[string]string{"/home/user/.aws/config": "[default]\nca_bundle = ~/my.pem\n", "/home/user/my.pem": pem}, "REQUESTS_CA_BUNDLE=/home/user/my.pem", `
+aws /home/user/.aws/config:2 ca_bundle=~/my.pem replaces 1
+requests REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=/home/user/my.pem replaces 1
+pip REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=/home/user/my.pem replaces 1
+conda REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=/home/user/my.pem replaces 1`},
+		{"npm's own roots are all that it has", map[string]string{"/home/user/.npmrc": "cafile=/my.pem\n", "/my.pem": pem, "/etc/ssl/certs/ca-certificates.crt": both}, "NODE_EXTRA_CA_CERTS=/my.pem|NODE_USE_SYSTEM_CA=1", `
+npm /home/user/.npmrc:1 cafile=/my.pem replaces 1
+node NODE_USE_SYSTEM_CA NODE_USE_SYSTEM_CA=1 adds 2
+node NODE_EXTRA_CA_CERTS NODE_EXTRA_CA_CERTS=/my.pem adds 1
+deno NODE_EXTRA_CA_CERTS NODE_EXTRA_CA_CERTS=/my.pem adds 1`},
 
 		// Node
 		{"Node", map[string]string{"/my.pem": pem, "/etc/ssl/certs/ca-certificates.crt": both}, "NODE_EXTRA_CA_CERTS=/my.pem|NODE_TLS_REJECT_UNAUTHORIZED=0|NODE_OPTIONS=--max-old-space-size=99 --use-system-ca", `
@@ -114,8 +128,7 @@ npm NODE_OPTIONS NODE_OPTIONS=--use-system-ca adds 2
 node NODE_EXTRA_CA_CERTS NODE_EXTRA_CA_CERTS=/my.pem adds 1
 npm NODE_EXTRA_CA_CERTS NODE_EXTRA_CA_CERTS=/my.pem adds 1
 deno NODE_EXTRA_CA_CERTS NODE_EXTRA_CA_CERTS=/my.pem adds 1
-node NODE_TLS_REJECT_UNAUTHORIZED NODE_TLS_REJECT_UNAUTHORIZED=0 disables
-npm NODE_TLS_REJECT_UNAUTHORIZED NODE_TLS_REJECT_UNAUTHORIZED=0 disables`},
+node NODE_TLS_REJECT_UNAUTHORIZED NODE_TLS_REJECT_UNAUTHORIZED=0 disables`},
 		{"Node verifies", nil, "NODE_TLS_REJECT_UNAUTHORIZED=1|NODE_OPTIONS=--no-warnings|NODE_USE_SYSTEM_CA=0", ""},
 		{"Node with OpenSSL's roots", map[string]string{"/etc/ssl/certs/ca-certificates.crt": both}, "NODE_OPTIONS=--use-openssl-ca", `
 node NODE_OPTIONS NODE_OPTIONS=--use-openssl-ca replaces 2
@@ -159,7 +172,6 @@ git GIT_SSL_NO_VERIFY GIT_SSL_NO_VERIFY= disables`},
 		{"curl's file", map[string]string{"/home/user/.curlrc": "# mine\n-sSk\nuser-agent = \"k\"\ncacert: \"/my.pem\"\n", "/my.pem": pem}, "CURL_CA_BUNDLE=/other.pem", `
 requests CURL_CA_BUNDLE CURL_CA_BUNDLE=/other.pem replaces !
 pip CURL_CA_BUNDLE CURL_CA_BUNDLE=/other.pem replaces !
-aws CURL_CA_BUNDLE CURL_CA_BUNDLE=/other.pem replaces !
 conda CURL_CA_BUNDLE CURL_CA_BUNDLE=/other.pem replaces !
 curl /home/user/.curlrc:2 insecure= disables
 curl /home/user/.curlrc:4 cacert=/my.pem replaces 1`},

@@ -60,7 +60,7 @@ func (c *collector) readNow(how reading, value string) ([]*store.Cert, error) {
 	case how == fromDir || how == fromHashed:
 		return c.readDirs(value, how == fromHashed)
 	}
-	p, err := c.resolve(value, how == fromHome || how == fromEither)
+	p, err := c.resolve(value, how == fromHome)
 	if err != nil {
 		return nil, err
 	}

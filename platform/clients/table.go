@@ -19,6 +19,7 @@ type rule struct {
 	systems   []string // where it has an effect; nil = everywhere
 	unless    string   // a variable that takes its place
 	evenEmpty bool     // it counts when it is empty, too
+	weak      bool     // what is set already counts more
 	// take decides on the value and what it does: nothing if it is not ok,
 	// and "" takes back what was set before.
 	take func(s setting) (value string, effect diagnose.OverrideKind, ok bool)
@@ -53,8 +54,9 @@ const (
 // unix are the systems without a verifier of their own.
 var unix = []string{"linux", "freebsd", "openbsd", "netbsd", "dragonfly", "solaris", "illumos", "aix"}
 
-// variables are those of the environment. What each does was tried with the
-// program itself but for those that are marked with *.
+// variables are those of the environment, from what is heeded least to what is
+// heeded most. What each does was tried with the program itself, but for those
+// that are marked with *: that is from its documentation or source.
 var variables = []rule{
 	// OpenSSL. curl reads them only without its own variable.
 	{names: []string{"SSL_CERT_FILE"}, clients: []string{"openssl", "python", "cargo"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file"},
@@ -71,21 +73,24 @@ var variables = []rule{
 	{names: []string{"SSL_CERT_DIR"}, clients: []string{"dotnet"}, topic: "directory", effect: diagnose.Replaces, reads: fromDir, half: "directory", systems: unix},
 	{names: []string{"GODEBUG"}, clients: []string{"go"}, topic: roots, effect: diagnose.Replaces, take: debugging("x509usefallbackroots")}, // *
 
-	// Python: Requests and what is built on it bring roots along.
-	{names: []string{"REQUESTS_CA_BUNDLE"}, clients: []string{"requests", "pip", "aws", "conda"}, topic: roots, effect: diagnose.Replaces, reads: fromEither},
-	{names: []string{"CURL_CA_BUNDLE"}, clients: []string{"requests", "pip", "aws", "conda"}, topic: roots, effect: diagnose.Replaces, reads: fromEither, unless: "REQUESTS_CA_BUNDLE"},
+	// Python: Requests and what is built on it bring roots along. What Requests
+	// reads counts more than what pip and conda(*) are told, as they only hand
+	// that on to it; the AWS tools look for themselves.
 	{names: []string{"PIP_CERT"}, clients: []string{"pip"}, topic: roots, effect: diagnose.Replaces, reads: fromHome},
 	{names: []string{"PIP_TRUSTED_HOST"}, clients: []string{"pip"}, topic: verify, effect: diagnose.Disables, everyHost: value},
-	{names: []string{"AWS_CA_BUNDLE"}, clients: []string{"aws"}, topic: roots, effect: diagnose.Replaces, reads: fromHome},
 	{names: []string{"CONDA_SSL_VERIFY"}, clients: []string{"conda"}, topic: roots, effect: diagnose.Replaces, reads: fromHome, take: sslVerify}, // *
-	{names: []string{"PYTHONHTTPSVERIFY"}, clients: []string{"python2"}, topic: verify, take: is("0", diagnose.Disables)},                        // * Python 3 does not read it
+	{names: []string{"CURL_CA_BUNDLE"}, clients: []string{"requests", "pip", "conda"}, topic: roots, effect: diagnose.Replaces, reads: fromEither, unless: "REQUESTS_CA_BUNDLE"},
+	{names: []string{"REQUESTS_CA_BUNDLE"}, clients: []string{"requests", "pip", "conda"}, topic: roots, effect: diagnose.Replaces, reads: fromEither},
+	{names: []string{"REQUESTS_CA_BUNDLE"}, clients: []string{"aws"}, topic: roots, effect: diagnose.Replaces, reads: fromEither, weak: true},
+	{names: []string{"AWS_CA_BUNDLE"}, clients: []string{"aws"}, topic: roots, effect: diagnose.Replaces, reads: fromHome},
+	{names: []string{"PYTHONHTTPSVERIFY"}, clients: []string{"python2"}, topic: verify, take: is("0", diagnose.Disables)}, // * Python 3 does not read it
 
 	// Node
 	{names: []string{"NODE_OPTIONS"}, clients: []string{"node", "npm"}, topic: system, effect: diagnose.Adds, reads: fromSystem, take: option("--use-system-ca", diagnose.Adds)},
 	{names: []string{"NODE_USE_SYSTEM_CA"}, clients: []string{"node", "npm"}, topic: system, reads: fromSystem, take: is("1", diagnose.Adds)},
 	{names: []string{"NODE_OPTIONS"}, clients: []string{"node", "npm"}, topic: roots, reads: fromOpenSSL, take: option("--use-openssl-ca", diagnose.Replaces)},
 	{names: []string{"NODE_EXTRA_CA_CERTS"}, clients: []string{"node", "npm", "deno"}, topic: more, effect: diagnose.Adds, reads: fromFile},
-	{names: []string{"NODE_TLS_REJECT_UNAUTHORIZED"}, clients: []string{"node", "npm"}, topic: verify, take: is("0", diagnose.Disables)},
+	{names: []string{"NODE_TLS_REJECT_UNAUTHORIZED"}, clients: []string{"node"}, topic: verify, take: is("0", diagnose.Disables)}, // npm has a setting of its own
 	{names: []string{"npm_config_cafile", "NPM_CONFIG_CAFILE"}, clients: []string{"npm"}, topic: roots, effect: diagnose.Replaces, reads: fromHome},
 	{names: []string{"npm_config_strict_ssl", "NPM_CONFIG_STRICT_SSL", "npm_config_strict-ssl"}, clients: []string{"npm"}, topic: verify, take: off},
 	{names: []string{"DENO_CERT"}, clients: []string{"deno"}, topic: "own", effect: diagnose.Adds, reads: fromFile},
@@ -99,7 +104,7 @@ var variables = []rule{
 	// Java: what the launcher and the library pick up.
 	{names: []string{"JAVA_TOOL_OPTIONS"}, clients: []string{"java"}, topic: roots, effect: diagnose.Replaces, reads: fromStore, take: javaStore},
 	{names: []string{"JDK_JAVA_OPTIONS"}, clients: []string{"java"}, topic: roots, effect: diagnose.Replaces, reads: fromStore, take: javaStore},
-	{names: []string{"_JAVA_OPTIONS"}, clients: []string{"java"}, topic: roots, effect: diagnose.Replaces, reads: fromStore, take: javaStore},
+	{names: []string{"_JAVA_OPTIONS"}, clients: []string{"java"}, topic: roots, effect: diagnose.Replaces, reads: fromStore, take: javaStore}, // *
 
 	// Others
 	{names: []string{"CARGO_HTTP_CAINFO"}, clients: []string{"cargo"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file"},
@@ -123,7 +128,9 @@ type file struct {
 	beforeEnv bool
 }
 
-// files are the files of settings of programs.
+// files are the files of settings of programs. Those of curl, wget, npm, pip,
+// Git, AWS and Cargo were tried with the program itself; those of Yarn, conda
+// and Docker, and wget's ca_directory, are from the documentation.
 var files = []file{
 	{about: "curl's settings", clients: []string{"curl"}, parse: parseCurl, beforeEnv: true,
 		places: []place{{path: "~/.curlrc"}, {path: "$XDG_CONFIG_HOME/.curlrc", instead: true}, {path: "$CURL_HOME/.curlrc", instead: true}},

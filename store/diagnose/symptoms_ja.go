@@ -30,7 +30,7 @@ var sentencesJA = []sentence{
 		"tls.protocol_version! tls.no_shared_cipher tls.client_cert_required", false, inNetFxJA},
 	{"dotnet", []string{"検証プロシージャによると、リモート証明書は無効です", "リモート証明書が検証プロシージャに対して無効です"}, anyCert, true, inNetFxJA},
 	{"dotnet", []string{"SSL 接続を確立できませんでした。内部例外を参照してください"}, anyCert + " " + anyTLS, true,
-		".NET in Japanese, as quoted in dotnet/AspNetCore.Docs.ja-jp, aspnetcore/grpc/troubleshoot.md"},
+		".NET in Japanese, as quoted in AspNetCore.Docs.ja-jp, aspnetcore/grpc/troubleshoot.md"},
 
 	// Windows
 	{"windows", []string{"証明書チェーンは処理されましたが、信頼プロバイダーが信頼していないルート証明書で", "証明書チェーンが処理されましたが、信頼プロバイダーが信頼していないルート証明書で"},
@@ -45,7 +45,7 @@ var sentencesJA = []sentence{
 	// Internet Explorer, old Edge
 	{"ie", []string{"この Web サイトのセキュリティ証明書には問題があります"}, anyCert, true, inIEJA},
 	{"ie", []string{"この Web サイトで提示されたセキュリティ証明書は、信頼された証明機関から発行されたものではありません"}, anyTrust, false, inIEJA},
-	{"ie", []string{"この Web サイトで提示されたセキュリティ証明書は、別の Web サイトのアドレス用に発行されたものです"}, "name.mismatch", false, "Internet Explorer in Japanese, as quoted in Microsoft's azure-content.ja-jp"},
+	{"ie", []string{"この Web サイトで提示されたセキュリティ証明書は、別の Web サイトのアドレス用に発行されたものです"}, "name.mismatch", false, "Internet Explorer in Japanese, as quoted in the Azure documentation in Japanese (configure-ssl-web-site)"},
 	{"ie", []string{"提示されたセキュリティ証明書は、有効期限が切れているかまだ有効ではありません"}, expired + " time.not_yet_valid", false, inIEJA},
 	{"ie", []string{"このサイトは安全ではありません"}, anyCert, true, "Internet Explorer and old Edge in Japanese, as quoted in security.data-site.info/882.html"},
 
