@@ -214,7 +214,7 @@ func startChromium(t *testing.T, home string) browser {
 	need(t, "chromium")
 	cmd := command("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-default-apps", "--no-proxy-server",
-		"--disable-features=HttpsUpgrades,HttpsFirstBalancedModeAutoEnable", "--user-data-dir="+filepath.Join(home, "chromium"), "--remote-debugging-pipe", "about:blank")
+		"--disable-features=HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,CaptivePortalInterstitial,OptimizationHints", "--user-data-dir="+filepath.Join(home, "chromium"), "--remote-debugging-pipe", "about:blank")
 	cmd.Env = append(cmd.Env, "HOME="+home)
 	toRead, toUs, err := os.Pipe()
 	if err != nil {

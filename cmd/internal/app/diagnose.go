@@ -331,7 +331,7 @@ func (d *diagnosis) judge(ctx context.Context, capture diagnose.Capture) render.
 	in := d.base
 	in.Capture = capture
 	if d.fetch {
-		in.Fetcher = probe.NewFetcher(probe.FetchOptions{Target: probe.TargetAddr(&capture)})
+		in.Fetcher = probe.NewFetcher(probe.FetchOptions{Target: probe.TargetAddr(&capture), Proxy: capture.Target.Proxy})
 	}
 	return render.DiagnoseDoc{Document: diagnose.Diagnose(ctx, in), Lang: d.lang}
 }

@@ -64,7 +64,7 @@ func (a *App) fetch(c *cli.Context) error {
 	all = slices.Clone(sent)
 	if c.Bool("complete") {
 		a.Streams.Status("getting issuers")
-		more, err := diagnose.Complete(resultOf(c).untimed, sent, probe.NewFetcher(probe.FetchOptions{Target: probe.TargetAddr(capture)}))
+		more, err := diagnose.Complete(resultOf(c).untimed, sent, probe.NewFetcher(probe.FetchOptions{Target: probe.TargetAddr(capture), Proxy: t.Proxy}))
 		if err != nil {
 			a.Streams.Warningf("the chain could not be completed: %v", err)
 		}

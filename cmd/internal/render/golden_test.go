@@ -171,14 +171,22 @@ func docs(t *testing.T) map[string]Doc {
 	curl := diagnose.Explain("$ curl https://intra.example:8443/\ncurl: (60) SSL certificate problem: unable to get\n  local issuer certificate \x1b[31m\nVerify return code: 21 (unable to verify the first certificate)")
 	version := NewVersionDoc("1.2.3", "go1.26.0", "linux/amd64")
 
+	fetched := NewFetchDoc("www.example.com", "192.0.2.1:443")
+	fetched.Certificates = []FetchCertificate{NewFetchCertificate(c.leaf, "sent", now), NewFetchCertificate(c.root, "aia", now)}
+
 	all := map[string]Doc{
 		"stores-verbose.txt": NewStoresDoc(stores, elsewhere, true),
+		"diagnose-ja.txt":    diagnoses(t, diagnose.Japanese)[0],
+		"diagnose-good.txt":  diagnoses(t, diagnose.English)[1],
+		"diagnose-gone.txt":  diagnoses(t, diagnose.English)[2],
 	}
 	for name, doc := range map[string]Doc{
 		"stores": NewStoresDoc(stores, elsewhere, false), "show": NewShowDoc(shown),
 		"change-dry-run": dry, "change-done": done, "change-failed": failed,
 		"history": history, "version": version,
-		"explain": NewExplainDoc(curl, diagnose.English), "explain-ja": NewExplainDoc(dotnet, diagnose.Japanese),
+		"diagnose": diagnoses(t, diagnose.English)[0], "fetch": fetched,
+		"diagnose-list": DiagnoseListDoc{NewDiagnoseHeader("host", now), diagnoses(t, diagnose.English), diagnose.English},
+		"explain":       NewExplainDoc(curl, diagnose.English), "explain-ja": NewExplainDoc(dotnet, diagnose.Japanese),
 		"explain-number":  NewExplainDoc(diagnose.Explain("20"), diagnose.English),
 		"explain-unknown": NewExplainDoc(diagnose.Explain(strings.Repeat("?", diagnose.MaxExplained+1)), diagnose.Japanese),
 		"error":           NewErrorDoc(fmt.Errorf("list: %w", errJDK)),
@@ -203,4 +211,86 @@ func TestDocs(t *testing.T) {
 			golden(t, file, out, errs)
 		})
 	}
+}
+
+// diagnoses are documents as package diagnose makes them, with everything in
+// them that there can be.
+func diagnoses(t *testing.T, lang diagnose.Lang) []DiagnoseDoc {
+	c := makeCerts(t)
+	yes, no, zero, one := true, false, 0, 1
+	root, address, jdkError, protocol := c.root.SHA256.String(), "192.0.2.1:443", "the digest does not match", "smtp"
+	date := now
+	bad := &diagnose.Document{
+		Schema: diagnose.Schema, Time: now,
+		Target:  diagnose.DocTarget{Input: "https://www.example.com/", Host: "www.example.com", Port: 443, ServerName: "www.example.com"},
+		Address: &address, Connection: &diagnose.Connection{TLSVersion: "TLS 1.3", Cipher: "TLS_AES_128_GCM_SHA256", ClientCertRequested: true, HTTPDate: &date},
+		Verdict: diagnose.Untrusted, Summary: "The chain is complete, but its root is not trusted.",
+		Causes: []diagnose.Cause{
+			{Code: "trust.untrusted_root", Severity: diagnose.Error, Confidence: diagnose.Proven, Cert: &root, Depth: &one,
+				Summary: "The chain is complete, but its root is not trusted.", Meaning: "Nobody here trusts it.", Hint: "Browsers show the root.",
+				Evidence:     []diagnose.Evidence{{Kind: "store", Text: "it is in no store: evil\u202e", Data: map[string]string{"certificate": root}}},
+				ClientErrors: map[string]string{"firefox": "SEC_ERROR_UNKNOWN_ISSUER"}, Fixes: []string{"trust.import_root"}, Stores: []string{string(system)}},
+			{Code: "time.leaf_expired", Severity: diagnose.Error, Confidence: diagnose.Likely, Depth: &zero,
+				Summary: "It has expired.", Evidence: []diagnose.Evidence{{Kind: "field", Text: "notAfter is past"}}},
+		},
+		Warnings: []diagnose.Cause{
+			{Code: "chain.root_included", Severity: diagnose.Info, Confidence: diagnose.Proven, Summary: "The root is sent.", Evidence: []diagnose.Evidence{{Kind: "field", Text: "it is the last one"}}},
+			{Code: "store.override", Severity: diagnose.Info, Confidence: diagnose.Proven, Summary: "Not for people.", Evidence: []diagnose.Evidence{{Kind: "store", Text: "a variable"}}},
+		},
+		Fixes: []diagnose.Fix{{ID: "trust.import_root", For: []string{"trust.untrusted_root"}, Who: "client", OS: "linux", Store: ptr(string(system)), Summary: "Trust the root.",
+			Commands: []string{"certtrust trust ca.pem", "one\ntwo"}, Steps: []string{"Compare the fingerprint first."}, RequiresAdmin: true, Risk: "low", Preferred: true}},
+		NotRecommended: []diagnose.Not{{ID: "skip_verification", Why: "It protects from nothing then."}},
+		Chain: []diagnose.ChainCert{
+			{Position: &zero, Source: "sent", Role: "leaf", Subject: `CN=www.example.com,O=Example\, Inc.`, Issuer: "CN=Example Root", SHA256: c.leaf.SHA256.String(), SPKI: c.leaf.SHA256.String(),
+				NotBefore: now.AddDate(-2, 0, 0), NotAfter: now.AddDate(-1, 0, 0), Key: "EC P-256", Signature: "SHA256-ECDSA", Names: []string{"www.example.com"}, Problems: []string{"time.leaf_expired"}},
+			{Position: &one, Source: "sent", Role: "root", Subject: "CN=Example Root", Issuer: "CN=Example Root", SHA256: root, SPKI: root,
+				NotBefore: now.AddDate(0, 1, 0), NotAfter: now.AddDate(1, 0, 0), Key: "RSA 2048", Problems: []string{"trust.untrusted_root"}},
+			{Position: ptr(2), Source: "sent", Role: "extra", Subject: "O=No common name", Issuer: "CN=x", SHA256: c.cjk.SHA256.String(), SPKI: root},
+		},
+		Paths: []diagnose.Path{{Store: string(system), Certs: []string{c.leaf.SHA256.String(), root}}},
+		Stores: []diagnose.StoreView{
+			{ID: string(system), Kind: "anchors", Scope: "system", Verdict: "untrusted", Causes: []string{"trust.untrusted_root"}, Counts: true},
+			{ID: string(jdk), Kind: "java", Scope: "system", Verdict: "unknown", Error: &jdkError},
+		},
+		Clients: []diagnose.ClientView{
+			{ID: "firefox", Accepts: &no, Error: "SEC_ERROR_UNKNOWN_ISSUER", Why: "The chain is complete, but its root is not trusted."},
+			{ID: "java", Accepts: &yes, Store: string(jdk)}, {ID: "go"},
+		},
+		Overrides: []diagnose.DocOver{
+			{Client: "openssl", Source: "SSL_CERT_FILE", Name: "SSL_CERT_FILE", Value: "/x", Effect: "replaces"},
+			{Client: "go", Source: "SSL_CERT_FILE", Name: "SSL_CERT_FILE", Value: "/x", Effect: "replaces"},
+			{Client: "git", Source: "GIT_SSL_NO_VERIFY", Name: "GIT_SSL_NO_VERIFY", Value: "1", Effect: "disables"},
+		},
+	}
+	good := &diagnose.Document{
+		Schema: diagnose.Schema, Time: now, Target: diagnose.DocTarget{Input: "mail.example.com", Host: "2001:db8::1", Port: 25, StartTLS: &protocol},
+		Address: &address, Verdict: diagnose.Trusted, Summary: "It is trusted.",
+		Chain: []diagnose.ChainCert{
+			{Position: &zero, Source: "sent", Role: "leaf", Subject: "CN=mail.example.com", Issuer: "CN=Example Root", SHA256: c.leaf.SHA256.String(), SPKI: root, NotBefore: now, NotAfter: now.AddDate(0, 1, 0)},
+			{Source: "store", Store: string(system), Role: "root", Subject: "CN=Example Root", Issuer: "CN=Example Root", SHA256: root, SPKI: root, NotBefore: now, NotAfter: now.AddDate(1, 0, 0)},
+		},
+		Paths:  []diagnose.Path{{Store: string(system), Certs: []string{c.leaf.SHA256.String(), root}, Anchor: true}},
+		Stores: []diagnose.StoreView{{ID: string(system), Kind: "anchors", Scope: "system", Verdict: "trusted", Anchor: &root, Counts: true}},
+	}
+	gone := &diagnose.Document{
+		Schema: diagnose.Schema, Time: now, Target: diagnose.DocTarget{Input: "gone.example", Host: "gone.example", Port: 443}, Verdict: diagnose.Unreachable, Summary: "Nobody answers.",
+		Causes: []diagnose.Cause{{Code: "net.refused", Severity: diagnose.Error, Confidence: diagnose.Proven, Summary: "Nobody answers.", Evidence: []diagnose.Evidence{{Kind: "socket", Text: "connection refused"}}}},
+	}
+	return []DiagnoseDoc{{bad, lang}, {good, lang}, {gone, lang}}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// Many diagnoses are a line each, after one that says who asked.
+func TestDiagnoseLines(t *testing.T) {
+	s, out, errs := term.Test("")
+	if err := JSONLine(s.Out, NewDiagnoseHeader("host", now)); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range diagnoses(t, diagnose.English) {
+		if err := Write(s, "jsonl", d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	golden(t, "diagnose-list.jsonl", out, errs)
 }

@@ -170,6 +170,9 @@ func TestGoldensFollowTheirSchemas(t *testing.T) {
 			continue
 		}
 		schema := "list-header"
+		if strings.HasPrefix(filepath.Base(file), "diagnose-") {
+			schema = "diagnose-list-header"
+		}
 		for line := range bytes.Lines(data) {
 			validate(file, schema, line)
 			schema = ""
