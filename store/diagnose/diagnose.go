@@ -28,6 +28,7 @@ type engine struct {
 	now       time.Time
 	host      string
 	programme *roots.Programme
+	bad       map[string]badRoot // by fingerprint or key
 
 	nodes     map[store.Fingerprint]*node
 	edges     map[[2]store.Fingerprint]edge
@@ -51,10 +52,16 @@ type engine struct {
 // Without any View, the server is judged by the root programme itself.
 func Diagnose(ctx context.Context, in Input) *Document {
 	e := &engine{
-		ctx: ctx, in: in, lang: in.Lang, now: in.Now.UTC(), programme: in.Roots,
-		host:  strings.ToLower(strings.TrimSuffix(in.Capture.Target.Name(), ".")),
-		nodes: map[store.Fingerprint]*node{}, edges: map[[2]store.Fingerprint]edge{}, reported: map[reportKey]string{},
+		ctx: ctx, in: in, lang: in.Lang, now: in.Now.UTC(), programme: in.Roots, bad: badRoots(),
+		nodes: map[store.Fingerprint]*node{}, edges: map[[2]store.Fingerprint]edge{},
 	}
+	return e.run()
+}
+
+func (e *engine) run() *Document {
+	in := e.in
+	e.host = strings.ToLower(strings.TrimSuffix(in.Capture.Target.Name(), "."))
+	e.reported = map[reportKey]string{}
 	if e.lang != Japanese {
 		e.lang = English
 	}

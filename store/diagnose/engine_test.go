@@ -169,6 +169,33 @@ func TestKnownBad(t *testing.T) {
 	if len(badRoots()) < 35 || len(interceptors()) < 25 {
 		t.Errorf("%d bad roots, %d products", len(badRoots()), len(interceptors()))
 	}
+	w := newWorld(t)
+	known := badRoots()
+	for _, installed := range []bool{true, false} {
+		// The program knows none of which a test has the key.
+		root := storetest.NewCA(t)
+		e := &engine{ctx: t.Context(), in: w.input(w.leaf(t, root), root), lang: English, now: w.now, programme: roots.Mozilla(),
+			nodes: map[store.Fingerprint]*node{}, edges: map[[2]store.Fingerprint]edge{}, bad: map[string]badRoot{root.Cert().SHA256.String(): {"Its key is public", "a test"}}}
+		if installed {
+			e.in.Views = []View{view("anchors:system", root)}
+		}
+		d := e.run()
+		if d.Verdict != Untrusted || d.Causes[0].Code != "trust.known_bad_root" {
+			t.Errorf("installed %t: %s %v", installed, d.Verdict, codes(d.Causes))
+		}
+		if slices.ContainsFunc(d.Fixes, func(f Fix) bool { return f.ID == "trust.remove_root" }) != installed || slices.ContainsFunc(d.Fixes, func(f Fix) bool { return f.ID == "trust.import_root" }) {
+			t.Errorf("installed %t: %+v", installed, d.Fixes)
+		}
+		if accepts, _ := said(t, d, "chromium"); accepts {
+			t.Error("Chromium takes it")
+		}
+		if accepts, _ := said(t, d, "curl"); accepts != installed {
+			t.Error("curl knows of bad roots")
+		}
+	}
+	if len(known) != len(badRoots()) {
+		t.Error("the table was changed")
+	}
 	c := storetest.NewCA(t).Cert()
 	if KnownBad(c) != "" {
 		t.Error("a new authority is known to be bad")

@@ -212,6 +212,10 @@ func (e *engine) applies(id string, c Cause) bool {
 		return kind == "antivirus"
 	case "proxy.stop_debugging":
 		return kind == "debugging"
+	case "trust.remove_root": // only what is there
+		return slices.ContainsFunc(e.shelves, func(s *shelf) bool {
+			return slices.ContainsFunc(e.findings, func(f finding) bool { return f.code == c.Code && f.cert != nil && s.items[f.cert.SHA256] != nil })
+		})
 	case "trust.import_root":
 		// Not the root of something that signs connections anew, unless it is a
 		// company's; and never one that is known to be bad.

@@ -89,12 +89,11 @@ var badRoots = sync.OnceValue(func() map[string]badRoot {
 // its key: a name with the reason, "" if nothing is.
 func KnownBad(c *store.Cert) string {
 	n := newNode(c, "", -1)
-	bad, _ := knownBad(n)
+	bad, _ := knownBad(badRoots(), n)
 	return bad.name
 }
 
-func knownBad(n *node) (badRoot, bool) {
-	list := badRoots()
+func knownBad(list map[string]badRoot, n *node) (badRoot, bool) {
 	if b, ok := list[n.SHA256.String()]; ok {
 		return b, true
 	}
@@ -135,7 +134,7 @@ func (e *engine) judgeKnown() {
 		}
 	}
 	for _, n := range seen {
-		if bad, ok := knownBad(n); ok {
+		if bad, ok := knownBad(e.bad, n); ok {
 			depth := max(slices.Index(e.mainOutcome().path.certs, n), 0)
 			f := finding{code: "trust.known_bad_root", severity: Error, confidence: Proven, cert: n, depth: depth, place: atCA,
 				args: []any{e.name(n), bad.name}, identified: bad.name,
