@@ -82,11 +82,14 @@ user_pref("dom.security.https_first", false);
 `
 
 // startFirefox starts Firefox with a profile, to which its settings are added.
-func startFirefox(t *testing.T, profile string) browser {
+// The names are this machine: Firefox does not look into /etc/hosts where there
+// is no network but the loopback.
+func startFirefox(t *testing.T, profile string, names ...string) browser {
 	t.Helper()
 	need(t, "firefox-esr")
 	port := freePort(t)
-	prefs := strings.ReplaceAll(firefoxPrefs, "PORT", strconv.Itoa(port))
+	prefs := strings.ReplaceAll(firefoxPrefs, "PORT", strconv.Itoa(port)) +
+		fmt.Sprintf("user_pref(\"network.dns.localDomains\", %q);\n", strings.Join(names, ","))
 	if err := os.WriteFile(filepath.Join(profile, "user.js"), []byte(prefs), 0o644); err != nil {
 		t.Fatal(err)
 	}
