@@ -2,6 +2,7 @@ package render
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/certtrust/certtrust/cmd/internal/term"
 	"github.com/certtrust/certtrust/store/diagnose"
@@ -16,6 +17,7 @@ type ExplainDoc struct {
 	Server     string         `json:"server,omitempty" jsonschema:"the server that the text names, HOST or HOST:PORT"`
 	Matched    []ExplainMatch `json:"matched" jsonschema:"the errors in it, in the order of the text"`
 	Causes     []ExplainCause `json:"causes" jsonschema:"what can be behind it, the likeliest first"`
+	Fixes      []ExplainFix   `json:"fixes" jsonschema:"what the IDs of the causes' fixes mean"`
 	Next       []string       `json:"next" jsonschema:"commands that find out which it is"`
 }
 
@@ -45,6 +47,13 @@ type ExplainCause struct {
 	Symptoms   []string            `json:"symptoms" jsonschema:"the errors that it would explain"`
 }
 
+// ExplainFix is what can be done about a cause.
+type ExplainFix struct {
+	ID      string `json:"id"`
+	Who     string `json:"who" jsonschema:"whose it is to do: server, client, admin or network"`
+	Summary string `json:"summary"`
+}
+
 // NewExplainDoc describes an explanation in a language.
 func NewExplainDoc(e diagnose.Explanation, lang diagnose.Lang) ExplainDoc {
 	d := ExplainDoc{Schema: Schema("explain"), Lang: lang, Recognised: e.Recognised, Truncated: e.Truncated, Server: e.Target()}
@@ -61,6 +70,12 @@ func NewExplainDoc(e diagnose.Explanation, lang diagnose.Lang) ExplainDoc {
 			c.Title, c.Meaning, c.Tell, c.Fixes = info.Title, info.Meaning, info.Tell, info.Fixes
 		}
 		d.Causes = append(d.Causes, c)
+		for _, id := range c.Fixes {
+			known := slices.ContainsFunc(d.Fixes, func(f ExplainFix) bool { return f.ID == id })
+			if fix, ok := diagnose.FixInfo(id, "", "", lang); ok && !known {
+				d.Fixes = append(d.Fixes, ExplainFix{id, fix.Who, fix.Summary})
+			}
+		}
 	}
 	if e.Recognised {
 		d.Next = []string{commandText([]string{"certtrust", "diagnose", cmp.Or(d.Server, "HOST")})}
@@ -77,7 +92,6 @@ var (
 	explainAmbiguous  = diagnose.Text{EN: "A number alone means different things in different programs: these are all that are known.", JA: "番号だけでは、プログラムによって意味が異なります。知られているものをすべて示します。"}
 	explainVague      = diagnose.Text{EN: "The message only says that something is wrong: its details would say more.", JA: "このメッセージだけでは原因を絞り込めません。詳細が表示されていれば、それも貼り付けてください。"}
 	explainTruncated  = diagnose.Text{EN: "the text is long: only its first %d KiB were looked at", JA: "テキストが長いため、先頭の %d KiB だけを調べました"}
-	explainSaid       = diagnose.Text{EN: "says %s", JA: "%s"}
 	explainFixes      = diagnose.Text{EN: "fix: %s", JA: "対処: %s"}
 	explainConfidence = map[diagnose.Confidence]diagnose.Text{
 		diagnose.Likely:   {EN: "likely", JA: "有力"},
@@ -142,8 +156,11 @@ func (d ExplainDoc) Text(s *term.Streams) error {
 				w.line("    ", term.Safe(more))
 			}
 		}
-		if len(c.Fixes) > 0 {
-			w.line("    ", explainFixes.In(d.Lang, join(c.Fixes, ", ")))
+		for _, id := range c.Fixes {
+			if i := slices.IndexFunc(d.Fixes, func(f ExplainFix) bool { return f.ID == id }); i >= 0 {
+				f := d.Fixes[i]
+				w.line("    ", term.Safe(explainFixes.In(d.Lang, f.Summary)), "  ", s.Paint(term.Dim, f.ID))
+			}
 		}
 	}
 	heading(explainNext)
