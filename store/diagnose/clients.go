@@ -62,13 +62,13 @@ var clients = []client{
 		id: "openssl", title: "OpenSSL", builds: takesFirst, cn: true,
 		ignores: []string{"revocation.", "cert.malformed#negative-serial", "cert.malformed#curve", "cert.not_a_ca#no-bc-usage", "trust.known_bad_root", "cert.malformed#verifier"},
 		minds:   []string{"cert.weak_key", "cert.key_id_mismatch", "chain.extra_certs#size"},
-		order:   opensslOrder, words: opensslSays("openssl"),
+		order:   nameBeforeTime, words: opensslSays("openssl"),
 	},
 	{ // Python 3.11
 		id: "python", title: "Python", builds: takesFirst, cn: true,
 		ignores: []string{"revocation.", "cert.malformed#negative-serial", "cert.malformed#curve", "cert.not_a_ca#no-bc-usage", "trust.known_bad_root", "cert.malformed#verifier"},
 		minds:   []string{"cert.weak_key", "cert.key_id_mismatch", "chain.extra_certs#size", "tls.no_shared_cipher#static-rsa"},
-		order:   []string{"trust.", "chain.", "store.", "cert.", "name.", "time."}, words: opensslSays("python"),
+		order:   nameBeforeTime, words: opensslSays("python"),
 	},
 	{ // Node 20
 		id: "node", title: "Node.js", builtin: true, builds: takesFirst, cn: true,
@@ -105,6 +105,9 @@ var clients = []client{
 
 // opensslOrder is for those that look at the name only when the chain is done.
 var opensslOrder = []string{"trust.", "chain.", "store.", "cert.name_constraints", "cert.", "time.", "name."}
+
+// nameBeforeTime is for those that have OpenSSL look at the name.
+var nameBeforeTime = []string{"trust.", "chain.", "store.", "cert.", "name.", "time."}
 
 // Clients returns the IDs of the clients whose answer is predicted.
 func Clients() []string {
