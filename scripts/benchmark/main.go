@@ -4,12 +4,14 @@
 package main
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"os"
@@ -17,7 +19,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/certtrust/certtrust/platform/probe/probetest"
 )
 
 // work is something that several programs can do.
@@ -67,6 +72,12 @@ func measure(certtrust string) error {
 			{"cp, update-ca-certificates", "for n in $(seq 1 100); do cp " + dir + "/$n.crt " + anchors + "/bench-$n.crt; done && update-ca-certificates"},
 		}},
 	}
+	server, err := serve(dir)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	works = append(works, diagnosing(certtrust, dir, server))
 	rounds, err := strconv.Atoi(os.Getenv("ROUNDS"))
 	if err != nil || rounds < 1 {
 		rounds = 7
@@ -77,6 +88,34 @@ func measure(certtrust string) error {
 		}
 	}
 	return nil
+}
+
+// serve starts a server whose root nobody knows.
+func serve(dir string) (*probetest.Server, error) {
+	c, known := probetest.Find("untrusted-root")
+	if !known {
+		return nil, errors.New("there is no such server")
+	}
+	s, err := probetest.Start(context.Background(), c, probetest.Options{})
+	if err != nil {
+		return nil, err
+	}
+	root := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Sent[len(s.Sent)-1]})
+	return s, os.WriteFile(filepath.Join(dir, "root.pem"), root, 0o644)
+}
+
+// diagnosing is to find out what is wrong with a server.
+func diagnosing(certtrust, dir string, s *probetest.Server) work {
+	host, port, _ := strings.Cut(s.Target.Input, ":")
+	chain := filepath.Join(dir, "chain.pem")
+	w := work{"tell why a server is not trusted", "", []run{
+		{"certtrust", certtrust + " diagnose --exit-zero --system --json --connect " + s.Addr + " " + s.Target.Input},
+		{"openssl s_client, verify", "openssl s_client -connect " + s.Addr + " -servername " + host + " -showcerts </dev/null >" + chain + " 2>&1; openssl verify -untrusted " + chain + " " + chain + " || true"},
+	}}
+	if testssl, err := exec.LookPath("testssl"); err == nil {
+		w.runs = append(w.runs, run{"testssl, certificate only", testssl + " --quiet --color 0 --ip 127.0.0.1 --server-defaults " + host + ":" + port + " || true"})
+	}
+	return w
 }
 
 // took is what a run took.
