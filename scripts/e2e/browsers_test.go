@@ -235,14 +235,17 @@ func startChromium(t *testing.T, home string) browser {
 	c := &chromium{out: toWrite, in: bufio.NewReaderSize(toRead, 1<<20)}
 	toRead.SetReadDeadline(time.Time{})
 	var target struct{ TargetID string }
-	c.call(t, "Target.createTarget", map[string]any{"url": "about:blank"}, &target)
+	c.call(t, "Target.createTarget", map[string]any{"url": "about:blank"}, &target, nil)
 	var attached struct{ SessionID string }
-	c.call(t, "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &attached)
+	c.call(t, "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &attached, nil)
 	c.session = attached.SessionID
+	c.call(t, "Network.enable", map[string]any{}, &struct{}{}, nil)
 	return c
 }
 
-func (c *chromium) call(t *testing.T, method string, params any, result any) {
+// call calls a method. It does not wait for the answer any longer once stop says
+// so of an event.
+func (c *chromium) call(t *testing.T, method string, params, result any, stop func(event string, params json.RawMessage) bool) {
 	t.Helper()
 	c.last++
 	message := map[string]any{"id": c.last, "method": method, "params": params}
@@ -264,15 +267,19 @@ func (c *chromium) call(t *testing.T, method string, params any, result any) {
 			t.Fatalf("Chromium has gone: %v", err)
 		}
 		var answer struct {
-			ID     int
-			Error  *struct{ Message string }
-			Result json.RawMessage
+			ID             int
+			Method         string
+			Params, Result json.RawMessage
+			Error          *struct{ Message string }
 		}
 		if err := json.Unmarshal(bytes.TrimSuffix(data, []byte{0}), &answer); err != nil {
 			t.Fatal(err)
 		}
 		if answer.ID != c.last {
-			continue // an event
+			if stop != nil && stop(answer.Method, answer.Params) {
+				return
+			}
+			continue
 		}
 		if answer.Error != nil {
 			t.Fatalf("%s: %s", method, answer.Error.Message)
@@ -287,6 +294,15 @@ func (c *chromium) call(t *testing.T, method string, params any, result any) {
 func (c *chromium) load(t *testing.T, url string) string {
 	t.Helper()
 	var answer struct{ ErrorText string }
-	c.call(t, "Page.navigate", map[string]any{"url": url}, &answer)
+	// It answers only after some seconds, in which it looks for a captive
+	// portal; that the page has failed is an event before that.
+	c.call(t, "Page.navigate", map[string]any{"url": url}, &answer, func(event string, params json.RawMessage) bool {
+		var failed struct{ Type, ErrorText string }
+		if event != "Network.loadingFailed" || json.Unmarshal(params, &failed) != nil || failed.Type != "Document" {
+			return false
+		}
+		answer.ErrorText = failed.ErrorText
+		return true
+	})
 	return answer.ErrorText
 }

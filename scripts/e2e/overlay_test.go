@@ -104,7 +104,7 @@ func Overlay(t *testing.T, f func(t *testing.T), prepare ...func(t *testing.T)) 
 	}
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.v",
 		"-test.run="+strings.Join(pattern, "/"), "-test.timeout="+timeout.String())
-	cmd.Env = append(scrubbed(), roleVar+"=inside", stageVar+"="+stage, kitVar+"="+kit, "CI="+os.Getenv("CI"))
+	cmd.Env = append(scrubbed(), roleVar+"=inside", stageVar+"="+stage, kitVar+"="+kit, "CI="+os.Getenv("CI"), allCasesVar+"="+os.Getenv(allCasesVar))
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC,
 		Pdeathsig:  syscall.SIGKILL,

@@ -302,7 +302,7 @@ func (e *engine) firstMatch(s *shelf, sent []*node, leaf *node, partial bool, no
 		fits := func(c *node) bool {
 			return bytes.Equal(c.Subject.Raw, last.Issuer.Raw) &&
 				(len(last.authority) == 0 || len(c.keyID) == 0 || bytes.Equal(last.authority, c.keyID)) &&
-				signs(c) && !slices.ContainsFunc(chain, func(o *node) bool { return o.SHA256 == c.SHA256 })
+				!slices.ContainsFunc(chain, func(o *node) bool { return o.SHA256 == c.SHA256 })
 		}
 		var stored []*node
 		for _, i := range s.subjects[string(last.Issuer.Raw)] {
@@ -310,8 +310,11 @@ func (e *engine) firstMatch(s *shelf, sent []*node, leaf *node, partial bool, no
 				stored = append(stored, e.node(i.cert, "store"))
 			}
 		}
-		next := pick(stored, fits, now)
+		next := pick(stored, func(c *node) bool { return fits(c) && signs(c) }, now)
 		if next == nil {
+			next = pick(sent, func(c *node) bool { return fits(c) && signs(c) }, now)
+		}
+		if next == nil { // one that must not is better than none
 			next = pick(sent, fits, now)
 		}
 		if next == nil {

@@ -387,6 +387,10 @@ func opensslSays(id string) func(*engine, finding, path) string {
 			default:
 				number = 20
 			}
+		case number == 62:
+			if _, isAddress := address(e.host); isAddress {
+				number = 64
+			}
 		case f.code == "cert.weak_key" && f.place != atLeaf:
 			number = 67
 		case f.code == "cert.name_constraints" && f.detail == "excluded":
