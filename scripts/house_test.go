@@ -599,3 +599,84 @@ func only(t *testing.T, name string, findings []string, want string) {
 		t.Errorf("%s: findings %q, want %q", name, findings, want)
 	}
 }
+
+// What commands say in more than one language they say in all of them.
+func TestTextsHaveAllLanguages(t *testing.T) {
+	set := token.NewFileSet()
+	count := 0
+	err := filepath.WalkDir(filepath.Join("..", "cmd"), func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".go") {
+			return err
+		}
+		file, err := parser.ParseFile(set, name, nil, 0)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			lit, ok := n.(*ast.CompositeLit)
+			if !ok {
+				return true
+			}
+			isText := false
+			for _, typ := range []ast.Expr{lit.Type, elementOf(lit.Type)} {
+				if sel, ok := typ.(*ast.SelectorExpr); ok && sel.Sel.Name == "Text" && fmt.Sprint(sel.X) == "diagnose" {
+					isText = true
+					if typ == lit.Type {
+						count++
+						checkText(t, set, lit)
+						return false
+					}
+				}
+			}
+			if !isText {
+				return true
+			}
+			for _, element := range lit.Elts { // of a map or a slice: without the type
+				if pair, ok := element.(*ast.KeyValueExpr); ok {
+					element = pair.Value
+				}
+				if text, ok := element.(*ast.CompositeLit); ok {
+					count++
+					checkText(t, set, text)
+				}
+			}
+			return false
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if count < 20 {
+		t.Errorf("only %d texts were found", count)
+	}
+}
+
+// elementOf returns the type of the elements of a map or a slice.
+func elementOf(typ ast.Expr) ast.Expr {
+	switch typ := typ.(type) {
+	case *ast.MapType:
+		return typ.Value
+	case *ast.ArrayType:
+		return typ.Elt
+	}
+	return nil
+}
+
+func checkText(t *testing.T, set *token.FileSet, lit *ast.CompositeLit) {
+	t.Helper()
+	verbs := map[string]string{}
+	for _, element := range lit.Elts {
+		if pair, ok := element.(*ast.KeyValueExpr); ok {
+			element = pair.Value
+		}
+		if text, ok := element.(*ast.BasicLit); ok && text.Value != `""` {
+			found := regexp.MustCompile(`%[a-z]`).FindAllString(text.Value, -1)
+			verbs[text.Value] = strings.Join(found, "")
+		}
+	}
+	values := slices.Collect(maps.Values(verbs))
+	if len(lit.Elts) != 2 || len(values) != 2 || values[0] != values[1] {
+		t.Errorf("%v: a text that is not in both languages, or has other verbs: %v", set.Position(lit.Pos()), verbs)
+	}
+}

@@ -260,3 +260,43 @@ func ofJava(t *testing.T, urls []string) map[string]judgement {
 	}
 	return out
 }
+
+// What --fix does is the right thing: a client that refused the server takes it
+// then, and refuses it again after undo.
+func TestDiagnoseFix(t *testing.T) {
+	Overlay(t, func(t *testing.T) {
+		settle(t)
+		need(t, "curl")
+		c, known := probetest.Find("untrusted-root")
+		if !known {
+			t.Fatal("there is no such server")
+		}
+		s, err := probetest.Start(t.Context(), c, probetest.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		if err := os.WriteFile("/etc/hosts", []byte("127.0.0.1 localhost "+c.Host+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		url := "https://" + s.Target.Input + "/"
+		curl := func(accept bool) {
+			t.Helper()
+			if was := ofCurl(t, url); was.accepts != accept {
+				t.Errorf("curl accepts %v: %s", was.accepts, was.words)
+			}
+		}
+		start := trust()
+		curl(false)
+		expect(t, 3, certtrust("diagnose", s.Target.Input))
+		expect(t, 5, certtrust("diagnose", "--fix", s.Target.Input))
+		same(t, start)
+		root := store.FingerprintOf(s.Sent[len(s.Sent)-1]).String()
+		expect(t, 0, certtrust("diagnose", "--fix", "--fingerprint", root, s.Target.Input))
+		curl(true)
+		expect(t, 0, certtrust("diagnose", "--system", s.Target.Input))
+		expect(t, 0, certtrust("undo"))
+		curl(false)
+		same(t, start)
+	})
+}

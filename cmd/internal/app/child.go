@@ -144,10 +144,12 @@ func (a *App) journalCommand() *cli.Command {
 // values completes what flags and arguments can be.
 func (a *App) values(flag, command string) []candidate {
 	lists := map[string][]string{
-		"purpose": stringsOf(store.NamedPurposes()),
-		"allow":   store.ConcernCodes(),
-		"lang":    languages(),
-		"origin":  stringsOf(origins),
+		"purpose":  stringsOf(store.NamedPurposes()),
+		"allow":    store.ConcernCodes(),
+		"lang":     languages(),
+		"starttls": startTLSNames(),
+		"fail-on":  failOns,
+		"origin":   stringsOf(origins),
 	}
 	switch {
 	case flag == "store":

@@ -34,6 +34,9 @@ const (
 	maxTargets = 16 << 20
 )
 
+// failOns are the values of --fail-on.
+var failOns = []string{string(diagnose.Error), string(diagnose.Warning)}
+
 func (a *App) diagnoseCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "diagnose",
@@ -56,7 +59,7 @@ that are named; 3 not trusted; 8 no verdict.`,
 			&cli.StringFlag{Name: "input", Usage: "read servers from `FILE`, one in a line (\"-\" is standard input)"},
 			&cli.StringFlag{Name: "at", Usage: "judge as of `TIME` (RFC 3339, or a date)", DefaultText: "now"},
 			&cli.StringFlag{Name: "expiring", Usage: "a certificate that expires within `TIME` (30d) is a finding"},
-			&cli.StringFlag{Name: "fail-on", Usage: "what makes the exit code 3: `error` or warning", Value: "error"},
+			&cli.StringFlag{Name: "fail-on", Usage: "what makes the exit code 3, `SEVERITY`: error or warning", Value: "error"},
 			&cli.BoolFlag{Name: "no-fetch", Usage: "get no missing issuers and no revocation lists"},
 			langFlag(),
 			&cli.BoolFlag{Name: "fix", Usage: "make the one change that is yours to make: trust the right root, after you have seen its fingerprint"},
@@ -86,8 +89,8 @@ func (a *App) diagnose(c *cli.Context) error {
 		return err
 	}
 	failOn := c.String("fail-on")
-	if failOn != string(diagnose.Error) && failOn != string(diagnose.Warning) {
-		return usage("--fail-on %s: not one of error, warning", store.Printable(failOn))
+	if !slices.Contains(failOns, failOn) {
+		return usage("--fail-on %s: not one of %s", store.Printable(failOn), words(failOns))
 	}
 	if err := checkFix(c, targets); err != nil {
 		return err
