@@ -64,6 +64,10 @@ func (e *engine) document() *Document {
 			StartTLS: optional(c.Target.StartTLS), Connect: optional(c.Target.Connect), Proxy: optional(c.Target.Proxy)},
 		Address: optional(c.Address),
 		Causes:  []Cause{}, Warnings: []Cause{}, Fixes: []Fix{}, NotRecommended: []Not{}, Chain: []ChainCert{}, Paths: []Path{}, Stores: []StoreView{}, Clients: []ClientView{},
+		certs: map[store.Fingerprint]*store.Cert{},
+	}
+	for _, n := range slices.Concat(e.sent, e.fetched) {
+		d.certs[n.SHA256] = n.Cert
 	}
 	if c.TLSVersion != 0 {
 		d.Connection = &Connection{TLSVersion: tls.VersionName(c.TLSVersion), Cipher: e.cipher(), ClientCertRequested: c.ClientCertRequested, OCSPStapled: len(c.Staple) > 0}

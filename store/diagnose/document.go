@@ -1,6 +1,10 @@
 package diagnose
 
-import "time"
+import (
+	"time"
+
+	"github.com/certtrust/certtrust/store"
+)
 
 // Document is a diagnosis as data: the JSON document certtrust.diagnose/v1.
 type Document struct {
@@ -20,6 +24,19 @@ type Document struct {
 	Stores         []StoreView  `json:"stores"`
 	Clients        []ClientView `json:"clients"`
 	Overrides      []DocOver    `json:"overrides,omitempty"`
+
+	certs map[store.Fingerprint]*store.Cert
+}
+
+// Certificate returns a certificate that the server sent or that was fetched,
+// nil if none of them has that SHA-256.
+func (d *Document) Certificate(sha256 string) *store.Cert {
+	for fp, c := range d.certs {
+		if fp.String() == sha256 {
+			return c
+		}
+	}
+	return nil
 }
 
 // DocTarget is the target as it was taken.

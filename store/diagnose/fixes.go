@@ -164,7 +164,7 @@ func (e *engine) fixes(d *Document) {
 	for _, c := range causes {
 		for _, id := range c.Fixes {
 			r := fixOf(id)
-			if r == nil || !e.applies(id, c) {
+			if r == nil || !e.applies(id, c, causes[0].Code) {
 				continue
 			}
 			targets := []string{""}
@@ -199,8 +199,9 @@ func (e *engine) fixes(d *Document) {
 	}
 }
 
-// applies tells whether a fix makes sense in the case.
-func (e *engine) applies(id string, c Cause) bool {
+// applies tells whether a fix makes sense in the case, whose first cause is
+// first.
+func (e *engine) applies(id string, c Cause, first string) bool {
 	kind := ""
 	if k := slices.IndexFunc(e.findings, func(f finding) bool { return f.code == "trust.interception" }); k >= 0 {
 		kind = e.findings[k].detail
@@ -215,6 +216,10 @@ func (e *engine) applies(id string, c Cause) bool {
 	case "trust.remove_root": // only what is there
 		return slices.ContainsFunc(e.shelves, func(s *shelf) bool {
 			return slices.ContainsFunc(e.findings, func(f finding) bool { return f.code == c.Code && f.cert != nil && s.items[f.cert.SHA256] != nil })
+		})
+	case AcceptRoot:
+		return c.Code == first && c.Cert != nil && slices.ContainsFunc(slices.Concat(e.sent, e.fetched), func(n *node) bool {
+			return n.SHA256.String() == *c.Cert && n.Kind() == "root"
 		})
 	case "trust.import_root":
 		// Not the root of something that signs connections anew, unless it is a

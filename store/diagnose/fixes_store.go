@@ -11,17 +11,24 @@ var (
 		"Chrome: 「設定」>「プライバシーとセキュリティ」>「セキュリティ」>「証明書の管理」>「カスタム」>「自分でインストール」の「信頼できる証明書」で「インポート」。"}
 	stepFingerprint = Text{"First compare the SHA-256 fingerprint of the root with one that its owner gives you by another way (telephone, intranet, in person).",
 		"先に、ルート証明書の SHA-256 フィンガープリントを、認証局の管理者から別の経路(電話、社内サイト、対面)で得たものと照合してください。"}
-	stepFix = Text{"diagnose --fix takes the root that the server sends, shows its fingerprint and asks; ca.pem is one that you got from its owner.",
-		"diagnose --fix はサーバーが送信したルート証明書のフィンガープリントを表示して確認を求めます。ca.pem は認証局の管理者から入手したルート証明書です。"}
 )
+
+// AcceptRoot is the fix of trusting the root that the first cause is about,
+// which the server has sent or which was fetched. It is there only if that is
+// the right thing to do.
+const AcceptRoot = "trust.accept_root"
 
 // What is done to stores of this machine.
 var storeFixes = []fixRow{
+	{id: AcceptRoot, who: "client", risk: "low",
+		summary: Text{"Where the server sends its root: have the fingerprint shown, compare it with its owner's, and trust it.",
+			"サーバーがルート証明書を送信している場合は、表示されるフィンガープリントを認証局の管理者のものと照合したうえで信頼します。"},
+		ways: []way{{steps: []Text{stepFingerprint}}, {commands: []string{"certtrust diagnose --fix {host}:{port}"}}}},
 	{id: "trust.import_root", who: "client", risk: "low", perStore: true,
 		summary: Text{"Compare the root's fingerprint with its owner, then trust the root in this store.", "ルート証明書のフィンガープリントを管理者に確認したうえで、このストアで信頼します。"},
 		ways: []way{
-			{steps: []Text{stepFingerprint, stepFix}},
-			{commands: []string{"certtrust diagnose --fix {host}:{port}", "certtrust trust ca.pem --store {store}"}},
+			{steps: []Text{stepFingerprint}},
+			{commands: []string{"certtrust show ca.pem", "certtrust trust ca.pem --store {store}"}},
 			{on: "debian", commands: []string{"sudo cp ca.pem /usr/local/share/ca-certificates/ca.crt && sudo update-ca-certificates"}, admin: true},
 			{on: "alpine", commands: []string{"sudo cp ca.pem /usr/local/share/ca-certificates/ca.crt && sudo update-ca-certificates"}, admin: true},
 			{on: "fedora", commands: []string{"sudo cp ca.pem /etc/pki/ca-trust/source/anchors/ && sudo update-ca-trust"}, admin: true},

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -96,15 +95,13 @@ func (a *App) diagnose(c *cli.Context) error {
 		return err
 	}
 	var docs []render.DiagnoseDoc
-	var captures []diagnose.Capture
 	if c.IsSet("chain") {
 		capture, err := a.chainCapture(c, targets)
 		if err != nil {
 			return err
 		}
-		captures = []diagnose.Capture{capture}
 		docs = []render.DiagnoseDoc{d.judge(resultOf(c).untimed, capture)}
-	} else if docs, captures, err = d.ask(c, targets); err != nil {
+	} else if docs, err = d.ask(c, targets); err != nil {
 		return err
 	}
 	errs := append(d.unread(selector(c)), verdicts(docs, c.IsSet("expiring"), failOn)...)
@@ -113,7 +110,7 @@ func (a *App) diagnose(c *cli.Context) error {
 		return written
 	}
 	if c.Bool("fix") {
-		return a.fix(c, d, docs[0], captures[0], err)
+		return a.fix(c, d, docs[0], err)
 	}
 	return err
 }
@@ -294,17 +291,16 @@ func (a *App) chainCapture(c *cli.Context, targets []diagnose.Target) (diagnose.
 
 // ask asks all servers, some at a time, and returns the diagnoses in their
 // order.
-func (d *diagnosis) ask(c *cli.Context, targets []diagnose.Target) ([]render.DiagnoseDoc, []diagnose.Capture, error) {
+func (d *diagnosis) ask(c *cli.Context, targets []diagnose.Target) ([]render.DiagnoseDoc, error) {
 	ctx := resultOf(c).untimed
 	docs := make([]render.DiagnoseDoc, len(targets))
-	captures := make([]diagnose.Capture, len(targets))
 	var done atomic.Int64
 	var workers sync.WaitGroup
 	next := make(chan int)
 	for range min(probesAtOnce, len(targets)) {
 		workers.Go(func() {
 			for i := range next {
-				captures[i], docs[i] = d.one(ctx, targets[i])
+				docs[i] = d.one(ctx, targets[i])
 				d.app.Streams.Status(fmt.Sprintf("%d of %d asked", done.Add(1), len(targets)))
 			}
 		})
@@ -321,13 +317,13 @@ feed:
 	close(next)
 	workers.Wait()
 	d.app.Streams.Status("")
-	return docs, captures, ctx.Err()
+	return docs, ctx.Err()
 }
 
 // one asks a server and judges what it sent.
-func (d *diagnosis) one(ctx context.Context, t diagnose.Target) (diagnose.Capture, render.DiagnoseDoc) {
+func (d *diagnosis) one(ctx context.Context, t diagnose.Target) render.DiagnoseDoc {
 	capture := probe.Probe(ctx, t, probe.Options{Timeout: d.timeout})
-	return *capture, d.judge(ctx, *capture)
+	return d.judge(ctx, *capture)
 }
 
 func (d *diagnosis) judge(ctx context.Context, capture diagnose.Capture) render.DiagnoseDoc {
@@ -424,9 +420,6 @@ func (a *App) writeDiagnoses(c *cli.Context, d *diagnosis, docs []render.Diagnos
 	return nil
 }
 
-// fixable are the causes that trusting a root is the right answer to.
-var fixable = []string{"trust.untrusted_root", "trust.not_in_this_store", "trust.present_not_trusted"}
-
 func checkFix(c *cli.Context, targets []diagnose.Target) error {
 	switch {
 	case !c.Bool("fix"):
@@ -446,13 +439,15 @@ func checkFix(c *cli.Context, targets []diagnose.Target) error {
 
 // fix makes the change that is the user's to make, if there is one. found is
 // what the diagnosis came to.
-func (a *App) fix(c *cli.Context, d *diagnosis, doc render.DiagnoseDoc, capture diagnose.Capture, found error) error {
+func (a *App) fix(c *cli.Context, d *diagnosis, doc render.DiagnoseDoc, found error) error {
 	if doc.Verdict == diagnose.Trusted || len(doc.Causes) == 0 {
 		return found
 	}
-	cause := doc.Causes[0]
-	root := rootOf(cause, doc, capture)
-	if !slices.Contains(fixable, cause.Code) || root == nil {
+	var root *store.Cert
+	if sum := doc.Causes[0].Cert; sum != nil {
+		root = doc.Certificate(*sum)
+	}
+	if root == nil || !slices.ContainsFunc(doc.Fixes, func(f diagnose.Fix) bool { return f.ID == diagnose.AcceptRoot }) {
 		a.Streams.Noticef("%s", textNotYours.In(d.lang))
 		return found
 	}
@@ -519,28 +514,4 @@ func (a *App) agree(c *cli.Context, d *diagnosis, root *store.Cert) error {
 		err = &store.Error{Err: store.Because(store.ErrConsent, "nothing was changed")}
 	}
 	return err
-}
-
-// rootOf returns the root that a cause is about, if it is at hand.
-func rootOf(cause diagnose.Cause, doc render.DiagnoseDoc, capture diagnose.Capture) *store.Cert {
-	if cause.Cert == nil {
-		return nil
-	}
-	ders := slices.Clone(capture.Certificates)
-	for _, c := range doc.Causes {
-		if c.Repair == nil {
-			continue
-		}
-		for _, text := range c.Repair.Certificates {
-			if block, _ := pem.Decode([]byte(text)); block != nil {
-				ders = append(ders, block.Bytes)
-			}
-		}
-	}
-	for _, der := range ders {
-		if c := store.NewCert(der); c.SHA256.String() == *cause.Cert && c.Kind() == "root" {
-			return c
-		}
-	}
-	return nil
 }
