@@ -8,6 +8,12 @@ import (
 	"github.com/certtrust/certtrust/store"
 )
 
+// What the files begin with.
+const (
+	magicJKS   = "\xfe\xed\xfe\xed"
+	magicJCEKS = "\xce\xce\xce\xce"
+)
+
 // The tags of entries in JKS and JCEKS.
 const (
 	jksKey    = 1
@@ -29,7 +35,7 @@ const jksDigest = 20
 //	certificate: type UTF (not in version 1), length u4, DER
 //
 // UTF is a u2 length and Java's modified UTF-8.
-func readJKS(data []byte) (*File, error) {
+func readJKS(reading *reading, data []byte) (*File, error) {
 	f := &File{Format: "JKS"}
 	if data[0] == 0xce {
 		f.Format = "JCEKS"
@@ -56,11 +62,24 @@ func readJKS(data []byte) (*File, error) {
 			}
 		case tag == jksKey:
 			r.bytes(r.u4())
-			for chain := r.u4(); chain > 0 && !r.short; chain-- {
-				r.certificate()
+			length := r.u4()
+			for i := uint32(0); i < length && !r.short; i++ {
+				der, x509 := r.certificate()
+				if reading.anchors || r.short || !x509 {
+					continue
+				}
+				before := len(f.Items)
+				f.addFound(Item{Alias: alias, Block: int(number)}, bytes.Clone(der), "entry "+store.Printable(alias))
+				if i == 0 && len(f.Items) > before {
+					f.Items[before].HasKey = true
+				}
 			}
-			if !r.short {
+			switch {
+			case r.short:
+			case reading.anchors:
 				f.notice(0, KeyEntry, "entry %s is a key with its own certificates: not read", store.Printable(alias))
+			default:
+				f.notice(0, KeyEntry, "entry %s is a key: not read", store.Printable(alias))
 			}
 		case tag == jksSecret && data[0] == 0xce:
 			f.notice(0, KeyEntry, "entry %s is a secret key: not read", store.Printable(alias))
