@@ -355,16 +355,23 @@ func nothing(f *File) error {
 			switch {
 			case n.Code != what.code:
 			case what.name != "":
-				return refusal(what.name, what.kind)
+				return noted(refusal(what.name, what.kind))
 			case n.Place() != "":
-				return store.Because(what.kind, "no certificate in it: %s: %s", n.Place(), n.Text)
+				return noted(store.Because(what.kind, "no certificate in it: %s: %s", n.Place(), n.Text))
 			default:
-				return store.Because(what.kind, "no certificate in it: %s", n.Text)
+				return noted(store.Because(what.kind, "no certificate in it: %s", n.Text))
 			}
 		}
 	}
 	return store.Because(store.ErrInput, "no certificate in it")
 }
+
+func noted(err error) error { return &repeated{err} }
+
+// repeated is an error that repeats a notice.
+type repeated struct{ error }
+
+func (r *repeated) Unwrap() []error { return []error{r.error, errNoted} }
 
 // refusal is the error for a file that is something else.
 func refusal(name string, kind error) error {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/certtrust/certtrust/store"
 )
@@ -83,7 +84,11 @@ func readJKS(reading *reading, data []byte) (*File, error) {
 			}
 		case tag == jksSecret && data[0] == 0xce:
 			f.notice(0, KeyEntry, "entry %s is a secret key: not read", store.Printable(alias))
-			if left := count - number; left > 0 {
+			left := count - number
+			if left > 0 && r.skipObject() {
+				continue
+			}
+			if left > 0 {
 				f.notice(0, UnreadableEntry, "the %d entries after entry %s cannot be read: it does not tell its length", left, store.Printable(alias))
 			}
 			return f, nil
@@ -130,6 +135,44 @@ func (r *jksReader) utf() string {
 		return javaString(r.bytes(uint32(binary.BigEndian.Uint16(b))))
 	}
 	return ""
+}
+
+// skipObject goes to the entry that follows a serialized object, whose length
+// is not told: the first place that looks like the beginning of one.
+func (r *jksReader) skipObject() bool {
+	for at := range r.rest {
+		if !bytes.HasPrefix(r.rest[at:], []byte{0, 0, 0}) {
+			continue
+		}
+		try := jksReader{rest: r.rest[at:], version: r.version}
+		tag := try.u4()
+		name := try.bytes(2)
+		if try.short || tag < jksKey || tag > jksSecret || name[0] > 3 { // a long name would make this slow
+			continue
+		}
+		alias := try.bytes(uint32(binary.BigEndian.Uint16(name)))
+		date := try.bytes(8) // milliseconds: three centuries from 1970 on
+		if try.short || !utf8.Valid(alias) || date[0] != 0 || date[1] != 0 || date[2] > 9 {
+			continue
+		}
+		switch tag {
+		case jksCert:
+			if der, x509 := try.certificate(); try.short || !x509 || len(der) == 0 {
+				continue
+			}
+		case jksKey:
+			if key := try.bytes(try.u4()); try.short || len(key) == 0 || key[0] != tagSequence {
+				continue
+			}
+		case jksSecret:
+			if !bytes.HasPrefix(try.rest, []byte("\xac\xed\x00\x05")) {
+				continue
+			}
+		}
+		r.rest = r.rest[at:]
+		return true
+	}
+	return false
 }
 
 // certificate reads a certificate; x509 tells whether it is of that type.

@@ -95,12 +95,13 @@ var codesOf = []struct {
 	{store.ErrCorrupt, Damaged},
 }
 
+// errNoted is the kind of an error that repeats a notice.
+var errNoted = errors.New("noted")
+
 // tell adds the notice for a part that could not be read.
 func (f *File) tell(path string, err error) {
-	for _, n := range f.Notices { // what is in the part says it already
-		if n.Path == path && n.Code != OtherFiles {
-			return
-		}
+	if errors.Is(err, errNoted) {
+		return
 	}
 	f.Notices = append(f.Notices, Notice{Path: path, Code: codeOf(err), Text: err.Error()})
 }
