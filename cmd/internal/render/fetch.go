@@ -6,6 +6,7 @@ import (
 
 	"github.com/certtrust/certtrust/cmd/internal/term"
 	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/certfile"
 )
 
 // FetchDoc is the chain that a server sends.
@@ -47,7 +48,7 @@ func (d FetchDoc) Text(s *term.Streams) error {
 // PEM writes the certificates in PEM, each after lines that tell what it is.
 func (d FetchDoc) PEM(s *term.Streams) error {
 	for _, c := range d.Certificates {
-		_, err := fmt.Fprintf(s.Out, "# %s: %s\n# sha256: %s\n# source: %s\n%s", c.Kind, term.Safe(store.Printable(c.Label)), c.SHA256, c.Source, c.PEM)
+		_, err := fmt.Fprintf(s.Out, "# %s: %s\n# sha256: %s\n# source: %s\n%s", c.Kind, certfile.Comment(c.Label), c.SHA256, c.Source, c.PEM)
 		if err != nil {
 			return err
 		}

@@ -154,6 +154,9 @@ var listViews = []struct {
 	{"pem", newPEMView},
 }
 
+// exportViews are views that are asked for by export alone.
+var exportViews = map[string]func(s *term.Streams, o ListOptions) ListView{"sqlite": newSQLiteView}
+
 // ListFormats returns the names of the formats that [NewListView] knows, the
 // default first.
 func ListFormats() []string {
@@ -171,6 +174,9 @@ func NewListView(name string, s *term.Streams, o ListOptions) (ListView, error) 
 		if v.name == name || name == "" {
 			return v.view(s, o), nil
 		}
+	}
+	if view := exportViews[name]; view != nil {
+		return view(s, o), nil
 	}
 	return nil, unknownFormat(name, ListFormats())
 }
