@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -13,7 +14,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -69,7 +73,10 @@ import (
 //	unhash DIR                removes the hash links in a directory
 //	noise FILE N              writes N megabytes of what looks like PEM
 //	sparse FILE N             makes a file of N megabytes without content
-//	mkp12 FILE NAME           writes a keystore that needs a password
+//	mkp12 FILE NAME           writes a keystore that needs the password "secret"
+//	serve [-tls NAME] VAR [DIR]
+//	                          serves the files in DIR; VAR becomes HOST:PORT. With
+//	                          -tls the chain is a leaf, NAME's, and who issued that
 //
 // A name of mkca and debian is a variable with the fingerprint; with 16 at its
 // end it is the fingerprint's beginning. These variables tell of the machine:
@@ -114,7 +121,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": scriptServe, "debian": scriptDebian, "mkca": scriptMkca, "mkpair": scriptMkpair, "exit": scriptExit, "json": scriptJSON,
 			"tree": scriptTree, "sametree": scriptSameTree, "untouched": scriptUntouched,
-			"mode": scriptMode, "write": scriptWrite, "mkfifo": scriptFIFO, "unhash": scriptUnhash, "interrupt": scriptInterrupt, "noise": scriptNoise, "sparse": scriptSparse, "mkp12": scriptMkp12,
+			"mode": scriptMode, "write": scriptWrite, "mkfifo": scriptFIFO, "unhash": scriptUnhash, "interrupt": scriptInterrupt, "noise": scriptNoise, "sparse": scriptSparse, "mkp12": scriptMkp12, "serve": scriptServe,
 		},
 	})
 }
@@ -813,6 +820,31 @@ func scriptMkp12(ts *testscript.TestScript, _ bool, args []string) {
 	data, err := pkcs12.Modern.EncodeTrustStore([]*x509.Certificate{certsOf(ts)[args[1]].Cert().Parsed}, "secret")
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o644))
+}
+
+// scriptServe serves files, until the script ends.
+func scriptServe(ts *testscript.TestScript, _ bool, args []string) {
+	var issuer *storetest.CA
+	if args[0] == "-tls" {
+		issuer, args = certsOf(ts)[args[1]], args[2:]
+	}
+	dir := "."
+	if len(args) > 1 {
+		dir = args[1]
+	}
+	server := httptest.NewUnstartedServer(http.FileServer(http.Dir(ts.MkAbs(dir))))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	if issuer == nil {
+		server.Start()
+	} else {
+		chain := issuer.Leaf(tb(ts), "127.0.0.1")
+		chain.Certificate = append(chain.Certificate[:1:1], issuer.DER())
+		server.TLS = &tls.Config{Certificates: []tls.Certificate{chain}}
+		server.StartTLS()
+		ts.Setenv(args[0]+"_leaf", store.FingerprintOf(chain.Certificate[0]).String())
+	}
+	ts.Defer(server.Close)
+	ts.Setenv(args[0], server.Listener.Addr().String())
 }
 
 // TestHelp looks at the help of every command: how it is called, all its flags,

@@ -9,11 +9,11 @@ import (
 	"github.com/certtrust/certtrust/store/certfile"
 )
 
-// FetchDoc is the chain that a server sends.
+// FetchDoc is the chain that a server sends, or what is in a file.
 type FetchDoc struct {
 	Schema       string             `json:"schema"`
 	Target       string             `json:"target" jsonschema:"as it was asked for"`
-	Address      string             `json:"address" jsonschema:"that was connected to"`
+	Address      string             `json:"address,omitempty" jsonschema:"that was connected to"`
 	Certificates []FetchCertificate `json:"certificates" jsonschema:"in the order sent, then what was got from elsewhere"`
 }
 
@@ -21,7 +21,7 @@ type FetchDoc struct {
 type FetchCertificate struct {
 	Certificate
 	Kind   string `json:"kind" jsonschema:"root, intermediate or leaf"`
-	Source string `json:"source" jsonschema:"sent, or aia: from where another certificate says that its issuer is"`
+	Source string `json:"source" jsonschema:"sent, aia: from where another certificate says that its issuer is, or file"`
 }
 
 // NewFetchDoc returns the document for a server, still without certificates.
