@@ -193,6 +193,48 @@ func TestWrittenElsewhere(t *testing.T) {
 	}
 }
 
+// TestJavaDefault has Java take the keystores for its default trust store,
+// which it opens without a password.
+func TestJavaDefault(t *testing.T) {
+	needs(t, "java")
+	needs(t, "javac")
+	dir := t.TempDir()
+	source := `+"`"+`import javax.net.ssl.*;
+public class Anchors {
+  public static void main(String[] args) throws Exception {
+    TrustManagerFactory f = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
+    f.init((java.security.KeyStore) null);
+    for (var c : ((X509TrustManager) f.getTrustManagers()[0]).getAcceptedIssuers())
+      System.out.println(java.util.HexFormat.of().formatHex(java.security.MessageDigest.getInstance("SHA-256").digest(c.getEncoded())));
+  }
+}`+"`"+`
+	if err := os.WriteFile(filepath.Join(dir, "Anchors.java"), []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	list := written(t)
+	for _, format := range []string{"p12", "jks"} {
+		data, err := Encode(format, list, WriteOptions{Now: writeTime})
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, "trust."+format)
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("java", "-XX:TieredStopAtLevel=1", "-Djavax.net.ssl.trustStore="+path, filepath.Join(dir, "Anchors.java"))
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "LC_ALL=C.UTF-8"}
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		got := strings.Fields(string(out))
+		slices.Sort(got)
+		if !slices.Equal(got, sumsOf(list)) {
+			t.Errorf("%s: Java trusts %d of %d certificates", format, len(got), len(list))
+		}
+	}
+}
+
 // TestDirectory has OpenSSL verify by a directory.
 func TestDirectory(t *testing.T) {
 	needs(t, "openssl")

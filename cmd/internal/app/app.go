@@ -230,7 +230,7 @@ func checkFormat(c *cli.Context) error {
 	known := formatsOf(c.Command.Name)
 	if f := c.String("format"); f != "" && !slices.Contains(known, f) {
 		return usage("--format %s: not one of %s", store.Printable(f), words(known))
-	} else if f != "" && f != "json" && c.Bool("json") {
+	} else if f != "" && f != "json" && c.Bool("json") && c.Command.Name != "export" { // its result is no document
 		return usage("--json is --format json, and not %s", f)
 	}
 	return nil

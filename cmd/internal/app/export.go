@@ -55,6 +55,7 @@ report is on standard error: --format is what is written.
 }
 
 func (a *App) export(c *cli.Context) error {
+	resultOf(c).json = false // standard output is for the certificates
 	kind := c.String("format")
 	if kind == "" {
 		kind = "pem"
@@ -109,8 +110,8 @@ func (a *App) export(c *cli.Context) error {
 		return err
 	}
 	failed := a.listing(c, collected, selected)
-	told := resultOf(c).told // that reading failed, but nothing else
-	resultOf(c).told = false
+	told := resultOf(c).written // that reading failed, but nothing else
+	resultOf(c).told, resultOf(c).written, resultOf(c).json = false, false, false
 	if failed != nil && (!told || len(collected.list) == 0) {
 		return failed
 	}

@@ -177,6 +177,7 @@ func fakeProgram() *App {
 		},
 	})
 	if os.Getenv("TTY") != "" {
+		a.Streams.In = struct{ io.Reader }{a.Streams.In} // a file would be asked to be a terminal
 		a.Streams.InTTY, a.Streams.ErrTTY = true, true
 	}
 	return a
@@ -508,6 +509,12 @@ func checkRun(args []string, code int, stdout, stderr string) (faults []string) 
 	}
 	usageWrong := code == 2 && stdout == ""
 	switch {
+	case has(args, "json") && slices.Contains(args, "export"): // the report, beside what is written
+		if code == 0 {
+			if err := validate([]byte(stderr), false); err != nil {
+				fault("%v", err)
+			}
+		}
 	case has(args, "jsonl"):
 		for line := range strings.Lines(stdout) {
 			if err := validate([]byte(line), true); err != nil {
