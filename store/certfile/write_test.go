@@ -199,7 +199,7 @@ func TestJavaDefault(t *testing.T) {
 	needs(t, "java")
 	needs(t, "javac")
 	dir := t.TempDir()
-	source := `+"`"+`import javax.net.ssl.*;
+	source := `import javax.net.ssl.*;
 public class Anchors {
   public static void main(String[] args) throws Exception {
     TrustManagerFactory f = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
@@ -207,7 +207,7 @@ public class Anchors {
     for (var c : ((X509TrustManager) f.getTrustManagers()[0]).getAcceptedIssuers())
       System.out.println(java.util.HexFormat.of().formatHex(java.security.MessageDigest.getInstance("SHA-256").digest(c.getEncoded())));
   }
-}`+"`"+`
+}`
 	if err := os.WriteFile(filepath.Join(dir, "Anchors.java"), []byte(source), 0o600); err != nil {
 		t.Fatal(err)
 	}
