@@ -273,12 +273,13 @@ func (o Options) Read(data []byte) (*File, error) {
 // to Java then; a keystore of a kind that is not read is
 // [store.ErrUnsupported]. The File is never nil: with an error too it has what
 // was found.
-func Keystore(data []byte) (*File, error) {
+func Keystore(data []byte) (*File, error) { return newReading(nil, len(data)).keystore(data) }
+
+func (r *reading) keystore(data []byte) (*File, error) {
 	if err := checkSize(data); err != nil {
 		return &File{}, err
 	}
 	if format := recognise(data); format != nil && format.keystore {
-		r := newReading(nil, len(data))
 		r.anchors = true
 		return format.read(r, data)
 	}

@@ -491,7 +491,9 @@ func checkAll(t testing.TB, data []byte) {
 		t.Fatalf("%d items, error %v", len(f.Items), err)
 	}
 	check(t, data, ReadPEM(data))
-	f, _ = Keystore(data)
+	r = newReading(nil, len(data))
+	r.derivation = 3000
+	f, _ = r.keystore(data)
 	check(t, data, f)
 }
 
@@ -622,7 +624,9 @@ func FuzzKeystore(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		file, _ := Keystore(data)
+		r := newReading(nil, len(data))
+		r.derivation = 3000
+		file, _ := r.keystore(data)
 		check(t, data, file)
 	})
 }

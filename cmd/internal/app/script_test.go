@@ -74,9 +74,10 @@ import (
 //	noise FILE N              writes N megabytes of what looks like PEM
 //	sparse FILE N             makes a file of N megabytes without content
 //	mkp12 FILE NAME           writes a keystore that needs the password "secret"
-//	serve [-tls NAME] VAR [DIR]
+//	publish [-tls NAME [-aia URL]] VAR [DIR]
 //	                          serves the files in DIR; VAR becomes HOST:PORT. With
-//	                          -tls the chain is a leaf, NAME's, and who issued that
+//	                          -tls the chain is a leaf, NAME's, and who issued that,
+//	                          or the leaf alone that says where its issuer is
 //
 // A name of mkca and debian is a variable with the fingerprint; with 16 at its
 // end it is the fingerprint's beginning. These variables tell of the machine:
@@ -121,7 +122,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": scriptServe, "debian": scriptDebian, "mkca": scriptMkca, "mkpair": scriptMkpair, "exit": scriptExit, "json": scriptJSON,
 			"tree": scriptTree, "sametree": scriptSameTree, "untouched": scriptUntouched,
-			"mode": scriptMode, "write": scriptWrite, "mkfifo": scriptFIFO, "unhash": scriptUnhash, "interrupt": scriptInterrupt, "noise": scriptNoise, "sparse": scriptSparse, "mkp12": scriptMkp12, "serve": scriptServe,
+			"mode": scriptMode, "write": scriptWrite, "mkfifo": scriptFIFO, "unhash": scriptUnhash, "interrupt": scriptInterrupt, "noise": scriptNoise, "sparse": scriptSparse, "mkp12": scriptMkp12, "publish": scriptPublish,
 		},
 	})
 }
@@ -829,11 +830,15 @@ func scriptMkp12(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o644))
 }
 
-// scriptServe serves files, until the script ends.
-func scriptServe(ts *testscript.TestScript, _ bool, args []string) {
+// scriptPublish serves files, until the script ends.
+func scriptPublish(ts *testscript.TestScript, _ bool, args []string) {
 	var issuer *storetest.CA
 	if args[0] == "-tls" {
 		issuer, args = certsOf(ts)[args[1]], args[2:]
+	}
+	aia := ""
+	if args[0] == "-aia" {
+		aia, args = args[1], args[2:]
 	}
 	dir := "."
 	if len(args) > 1 {
@@ -846,6 +851,12 @@ func scriptServe(ts *testscript.TestScript, _ bool, args []string) {
 	} else {
 		chain := issuer.Leaf(tb(ts), "127.0.0.1")
 		chain.Certificate = append(chain.Certificate[:1:1], issuer.DER())
+		if aia != "" {
+			chain = issuer.Issue(tb(ts), storetest.NotCA(), storetest.Hosts("127.0.0.1"), storetest.Template(func(c *x509.Certificate) {
+				c.IssuingCertificateURL = []string{aia}
+			})).TLS()
+			chain.Certificate = chain.Certificate[:1]
+		}
 		server.TLS = &tls.Config{Certificates: []tls.Certificate{chain}}
 		server.StartTLS()
 		ts.Setenv(args[0]+"_leaf", store.FingerprintOf(chain.Certificate[0]).String())

@@ -160,7 +160,7 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 			return store.Because(store.ErrPartial, "%d of %d certificates were refused: %w", len(refused), len(list), refused[0])
 		}
 	}
-	if err := a.vouch(c, taken); err != nil {
+	if err := a.vouch(c, slices.Concat(taken, stored)); err != nil {
 		return err
 	}
 	return ch.run(found)
