@@ -379,6 +379,9 @@ func refusal(name string, kind error) error {
 	if kind == store.ErrUnsupported {
 		return store.Because(kind, "%s: it cannot be read yet", name)
 	}
+	if strings.HasPrefix(name, "a text with") { // it says so itself
+		return store.Because(kind, "%s", name)
+	}
 	return store.Because(kind, "%s, not a certificate", name)
 }
 

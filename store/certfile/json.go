@@ -43,7 +43,7 @@ func readJSON(r *reading, data []byte) (*File, error) {
 	w.decoder.UseNumber()
 	w.walk()
 	if len(f.Items) == 0 && len(f.Notices) == 0 {
-		return f, store.Because(errForeign, "a text without a certificate, not a certificate")
+		return f, refusal("a text without a certificate", errForeign)
 	}
 	return f, nil
 }

@@ -89,7 +89,7 @@ func (a *App) inputs(c *cli.Context, stores reader) ([]given, error) {
 	}
 	for i, arg := range args {
 		read := a.input
-		if i == c.NArg() || isServer(arg) {
+		if i == c.NArg() || isServer(arg) && takesRemote(c) {
 			read = a.served
 		}
 		list, err := read(c, arg, stores)
@@ -108,7 +108,7 @@ func (a *App) inputs(c *cli.Context, stores reader) ([]given, error) {
 func (a *App) input(c *cli.Context, arg string, stores reader) ([]given, error) {
 	var data []byte
 	var err error
-	remote := isURL(arg)
+	remote := isURL(arg) && takesRemote(c)
 	if remote {
 		data, err = a.download(c, arg)
 	} else {

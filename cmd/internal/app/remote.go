@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,12 @@ import (
 
 // What comes over the network. Anybody may have sent it: it is only trusted if
 // its fingerprint was known before, or a person says so after having seen it.
+
+// takesRemote tells which commands take addresses. What is withdrawn is never
+// what a server says: that would be the whole chain, its root too.
+func takesRemote(c *cli.Context) bool {
+	return slices.Contains([]string{"show", "trust", "import"}, c.Command.Name)
+}
 
 // isURL tells what is meant as the address of a file.
 func isURL(arg string) bool {

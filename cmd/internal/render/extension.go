@@ -176,12 +176,13 @@ func urls(names []asn1.RawValue) []string {
 
 func readPolicies(c *ShowCertificate, ext store.Extension) {
 	for _, policy := range sequence(ext.Value) {
-		for _, field := range elements(policy.Bytes) {
-			var oid asn1.ObjectIdentifier
-			if _, err := asn1.Unmarshal(field.FullBytes, &oid); err == nil {
-				c.Policies = append(c.Policies, oid.String())
-			}
-			break // qualifiers follow
+		fields := elements(policy.Bytes) // qualifiers follow
+		var oid asn1.ObjectIdentifier
+		if len(fields) == 0 {
+			continue
+		}
+		if _, err := asn1.Unmarshal(fields[0].FullBytes, &oid); err == nil {
+			c.Policies = append(c.Policies, oid.String())
 		}
 	}
 }
