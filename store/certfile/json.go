@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
-
-	"github.com/certtrust/certtrust/store"
 )
 
 func isJSON(data []byte) bool {
