@@ -239,7 +239,7 @@ func (s *Store) readAnchor(a anchor) anchor {
 	}
 	a.file = certfile.ReadPEM(a.raw)
 	if len(a.file.Items) == 0 && len(a.raw) > 0 && a.raw[0] == 0x30 {
-		if file, err := certfile.Read(a.raw); err == nil {
+		if file, err := certfile.Read(a.raw); err == nil && file.Format == "DER" { // nobody reads anchors in other formats
 			a.file, a.der = file, true
 		}
 	}

@@ -28,6 +28,8 @@ type File struct {
 	Format  string // such as "PEM", "DER", "JKS", "base64 of DER"; "" if unknown
 	Items   []Item
 	Notices []Notice
+
+	keys []string // the public keys of the private keys that were seen
 }
 
 // Item is a certificate in a file. Fields that the format does not have are
@@ -37,9 +39,14 @@ type Item struct {
 	// malformed (Version 0) if there is something else where a certificate
 	// should be.
 	Cert *store.Cert
+	// Path is where it lies in a file that holds others or has fields: the
+	// name of an archive's member, the path of a JSON value, a registry key.
+	// It is untrusted text and names nothing on this machine.
+	Path string
 	// Alias is the name that the file gives it: untrusted text.
 	Alias string
-	// Line is where it begins in a text, from 1.
+	// Line is where it begins in a text, from 1. In a file with a Path it is
+	// the line in that part.
 	Line int
 	// Block is which part of the file it is, from 1: of the PEM blocks, DER
 	// values, keystore entries or bags, those that give no Item counted too.
@@ -49,20 +56,23 @@ type Item struct {
 	// TrustedEntry: a keystore's entry that Java takes for an anchor. A
 	// certificate in PKCS#12 without the mark for that is invisible to it.
 	TrustedEntry bool
-	// Aux is what follows the certificate in OpenSSL's trusted format, nil if
-	// nothing does.
+	// Aux is what the file says of the purposes that it is trusted for, nil if
+	// it does not: OpenSSL's trusted format, certdata.txt and p11-kit do.
 	Aux *Aux
 	// Distrusted: the file says that it is trusted for nothing, or what it
 	// says of its trust cannot be read. It must not be imported as trusted.
 	Distrusted bool
-	// Start and End are where it lies in the input. In PEM that is from
-	// "-----BEGIN" to the end of the END line with its line break or, if
-	// something else follows on that line, to the last dash.
+	// HasKey: the file holds its private key too.
+	HasKey bool
+	// Start and End are where it lies in the input, 0 if it lies there in
+	// another form. In PEM that is from "-----BEGIN" to the end of the END
+	// line with its line break or, if something else follows on that line, to
+	// the last dash.
 	Start, End int
 }
 
-// Aux is OpenSSL's auxiliary trust data (X509_CERT_AUX). It is trusted for the
-// purposes in Trust that are not in Reject.
+// Aux is what OpenSSL has as auxiliary trust data (X509_CERT_AUX): the
+// certificate is trusted for the purposes in Trust that are not in Reject.
 type Aux struct {
 	Trust  []string // dotted OIDs of extended key usages; nil if there is no list, which is not an empty one
 	Reject []string
@@ -72,9 +82,28 @@ type Aux struct {
 // Notice is something in a file that is not a certificate, or is wrong with
 // one. Text is safe to print.
 type Notice struct {
+	Path string // as of [Item]
 	Line int    // from 1; 0 if the file has no lines
 	Code string // stable, one of the constants
 	Text string
+}
+
+// Place returns where in the file it is, such as "ca.p12, line 3", or "". It is
+// safe to print.
+func (n Notice) Place() string { return place(n.Path, n.Line) }
+
+// Place is where in the file the certificate is, as of [Notice].
+func (i Item) Place() string { return place(i.Path, i.Line) }
+
+func place(path string, line int) string {
+	out := store.Printable(path)
+	if line > 0 {
+		if out != "" {
+			out += ", "
+		}
+		out += fmt.Sprintf("line %d", line)
+	}
+	return out
 }
 
 // The codes of notices.
@@ -96,30 +125,51 @@ const (
 	UnreadableEntry    = "unreadable-entry"  // of a keystore
 	Encrypted          = "encrypted"         // a part that needs a password
 	Damaged            = "damaged"           // the file's structure breaks off
+	Signature          = "signature"         // certificates that only vouch for the file
+	Distrust           = "distrust"          // of what is not in the file
+	TooMuch            = "too-much"          // a part that is larger, or nested deeper, than is read
+	Unread             = "unread"            // a part in a format that is not read
+	OtherFiles         = "other-files"       // parts that hold no certificates
 )
 
 func (f *File) notice(line int, code, format string, args ...any) {
-	f.Notices = append(f.Notices, Notice{line, code, fmt.Sprintf(format, args...)})
+	f.Notices = append(f.Notices, Notice{Line: line, Code: code, Text: fmt.Sprintf(format, args...)})
 }
 
 // format is a way in which files hold certificates.
 type format struct {
 	name     string
 	is       func(data []byte) bool
-	read     func(data []byte) (*File, error) // the File is never nil
+	read     func(r *reading, data []byte) (*File, error) // the File is never nil
 	keystore bool
 }
 
-// formats are the formats that are read, or refused by name; the first that
-// recognises a file has it.
-var formats = []format{
-	{name: "JKS", is: prefix("\xfe\xed\xfe\xed"), read: readJKS, keystore: true},
-	{name: "JCEKS", is: prefix("\xce\xce\xce\xce"), read: readJKS, keystore: true},
-	{name: "PKCS#12", is: isDER(PKCS12), read: readPKCS12, keystore: true},
-	{name: "BCFKS", is: isDER(BCFKS), read: unread("a BCFKS keystore"), keystore: true},
-	{name: "PKCS#7", is: isDER(PKCS7), read: unread("PKCS#7")},
-	{name: "DER", is: func(data []byte) bool { return derKind(data) != "" }, read: readDER},
-	{name: "PEM", is: holds("-----BEGIN "), read: func(data []byte) (*File, error) { return ReadPEM(data), nil }},
+// formats returns the formats that are read, or refused by name; the first that
+// recognises a file has it. Each has a file of its own.
+func formats() []format {
+	return []format{
+		{name: "JKS", is: prefix(magicJKS), read: readJKS, keystore: true},
+		{name: "JCEKS", is: prefix(magicJCEKS), read: readJKS, keystore: true},
+		{name: "PKCS#12", is: isDER(PKCS12), read: readPKCS12, keystore: true},
+		{name: "BCFKS", is: isDER(BCFKS), read: unread("a BCFKS keystore"), keystore: true},
+		{name: "PKCS#7", is: isDER(PKCS7), read: readPKCS7},
+		{name: "DER", is: func(data []byte) bool { return derKind(data) != "" }, read: readDER},
+		{name: "SST", is: prefix(magicSST), read: readSST},
+		{name: "serialized certificate", is: isSerialized, read: readSerialized},
+		{name: "ZIP", is: prefix("PK\x03\x04"), read: readZIP},
+		{name: "gzip", is: prefix("\x1f\x8b"), read: readGzip},
+		{name: "tar", is: isTar, read: readTar},
+		{name: "binary property list", is: prefix(magicPlist), read: readBinaryPlist},
+		{name: "registry file", is: isRegistry, read: readRegistry},
+		{name: "MIME", is: isMIME, read: readMIME},
+		{name: "property list", is: isPlist, read: readPlist},
+		{name: "p11-kit", is: holds(p11Section), read: readP11},
+		{name: "certdata.txt", is: isCertdata, read: readCertdata},
+		{name: "JSON", is: isJSON, read: readJSON},
+		{name: "YAML with base64", is: isYAML, read: readYAML},
+		{name: "PEM with escapes", is: isEscapedPEM, read: readEscapedPEM},
+		{name: "PEM", is: holds(begin), read: readPEM},
+	}
 }
 
 // others are what people give instead, for the error message.
@@ -128,27 +178,40 @@ var others = []struct {
 	is   func(data []byte) bool
 	kind error
 }{
-	{"a serialized certificate store (SST)", prefix("\x00\x00\x00\x00CERT"), store.ErrUnsupported},
-	{"a ZIP archive", prefix("PK\x03\x04"), store.ErrUnsupported},
-	{"a gzip archive", prefix("\x1f\x8b"), store.ErrUnsupported},
-	{"a registry file", text(prefix("Windows Registry Editor")), store.ErrUnsupported},
-	{"a registry file", text(prefix("REGEDIT4")), store.ErrUnsupported},
-	{"a p11-kit file without PEM", text(holds(p11Section)), store.ErrUnsupported},
-	{"a binary property list", prefix("bplist"), store.ErrUnsupported},
-	{"a property list or configuration profile", text(holds("<plist")), store.ErrUnsupported},
+	{"an SQLite database, as NSS has", prefix("SQLite format 3\x00"), store.ErrUnsupported},
+	{"a 7-Zip archive", prefix("7z\xbc\xaf\x27\x1c"), store.ErrUnsupported},
+	{"a RAR archive", prefix("Rar!\x1a\x07"), store.ErrUnsupported},
+	{"an XZ archive", prefix("\xfd7zXZ\x00"), store.ErrUnsupported},
+	{"a bzip2 archive", prefix("BZh"), store.ErrUnsupported},
+	{"a Zstandard archive", prefix("\x28\xb5\x2f\xfd"), store.ErrUnsupported},
+	{"a Cabinet archive", prefix("MSCF\x00\x00\x00\x00"), store.ErrUnsupported},
+	{"an SSH key", text(sshKey), store.ErrInput},
+	{"a PuTTY private key", text(prefix("PuTTY-User-Key-File")), store.ErrInput},
 	{"an HTML page", text(markup("<!doctype html")), store.ErrInput},
 	{"an HTML page", text(markup("<html")), store.ErrInput},
 	{"a text with a certificate whose BEGIN line is damaged", text(holds("BEGIN CERTIFICATE")), store.ErrInput},
 	{"a text without a certificate", func(data []byte) bool {
 		t := decodeText(data).data
 		return utf8.Valid(t) && bytes.IndexByte(t, 0) < 0
-	}, store.ErrInput},
-	{"binary data of an unknown format", func([]byte) bool { return true }, store.ErrInput},
+	}, errForeign},
+	{"binary data of an unknown format", func([]byte) bool { return true }, errForeign},
+}
+
+// errForeign is the kind of an [store.ErrInput] for what is nothing that this
+// package has a name for: in an archive that is no mistake.
+var errForeign = store.Because(store.ErrInput, "foreign")
+
+// sshKey recognises public keys and certificates of SSH.
+func sshKey(data []byte) bool {
+	kind, _, ok := bytes.Cut(data[:min(len(data), 80)], []byte(" "))
+	return ok && (bytes.HasPrefix(kind, []byte("ssh-")) || bytes.HasPrefix(kind, []byte("ecdsa-sha2-")))
 }
 
 // unread is the reader of a format that is only known by name.
-func unread(name string) func([]byte) (*File, error) {
-	return func([]byte) (*File, error) { return &File{Format: name}, refusal(name, store.ErrUnsupported) }
+func unread(name string) func(*reading, []byte) (*File, error) {
+	return func(*reading, []byte) (*File, error) {
+		return &File{Format: name}, refusal(name, store.ErrUnsupported)
+	}
 }
 
 func prefix(magic string) func([]byte) bool {
@@ -175,37 +238,29 @@ func isDER(kind string) func([]byte) bool {
 	return func(data []byte) bool { return derKind(data) == kind }
 }
 
+// Options say how a file is to be read.
+type Options struct {
+	// Passwords are tried on what is encrypted, in UTF-8. Without a password
+	// is tried unasked.
+	Passwords [][]byte
+}
+
 // Read reads a file of any format. The error says what the file is instead if
 // no well-formed certificate is in it, and is [store.ErrInput],
 // [store.ErrUnsupported], [store.ErrSecret] or [store.ErrCorrupt]; otherwise it
 // is nil and what else is in the file, or wrong with it, is in the notices. The
 // File is never nil: with an error too it has what was found.
-func Read(data []byte) (*File, error) {
-	if err := checkSize(data); err != nil {
-		return &File{}, err
-	}
-	if format := recognise(data); format != nil {
-		return usable(format.read(data))
-	}
-	if inner := bareBase64(data); inner != nil {
-		if format := recognise(inner); format != nil {
-			f, err := usable(format.read(inner))
-			f.Format = "base64 of " + f.Format
-			for i := range f.Items { // they are not positions in data
-				f.Items[i].Line, f.Items[i].Start, f.Items[i].End = 0, 0, 0
-			}
-			for i := range f.Notices {
-				f.Notices[i].Line = 0
-			}
-			return f, err
-		}
-	}
-	for _, o := range others {
-		if o.is(data) {
-			return &File{}, refusal(o.name, o.kind)
-		}
-	}
-	return &File{}, refusal("unknown", store.ErrInput)
+//
+// Whatever the file claims, the time and memory that reading takes are within
+// small multiples of its length and of [MaxSize].
+func Read(data []byte) (*File, error) { return Options{}.Read(data) }
+
+// Read is the function Read with options.
+func (o Options) Read(data []byte) (*File, error) {
+	r := newReading(o.Passwords, len(data))
+	f, err := r.read(data)
+	f.markKeys()
+	return f, err
 }
 
 // Keystore reads a JKS, JCEKS or PKCS#12 file without its password. JKS and
@@ -218,12 +273,15 @@ func Read(data []byte) (*File, error) {
 // to Java then; a keystore of a kind that is not read is
 // [store.ErrUnsupported]. The File is never nil: with an error too it has what
 // was found.
-func Keystore(data []byte) (*File, error) {
+func Keystore(data []byte) (*File, error) { return newReading(nil, len(data)).keystore(data) }
+
+func (r *reading) keystore(data []byte) (*File, error) {
 	if err := checkSize(data); err != nil {
 		return &File{}, err
 	}
 	if format := recognise(data); format != nil && format.keystore {
-		return format.read(data)
+		r.anchors = true
+		return format.read(r, data)
 	}
 	return &File{}, store.Because(store.ErrCorrupt, "not a keystore (JKS, JCEKS or PKCS#12)")
 }
@@ -239,9 +297,9 @@ func checkSize(data []byte) error {
 }
 
 func recognise(data []byte) *format {
-	for i := range formats {
-		if formats[i].is(data) {
-			return &formats[i]
+	for _, f := range formats() {
+		if f.is(data) {
+			return &f
 		}
 	}
 	return nil
@@ -271,18 +329,24 @@ var instead = []struct {
 	kind error
 }{
 	{UnreadableBlock, "", store.ErrInput},
-	{PKCS7, "PKCS#7", store.ErrUnsupported},
+	{Encrypted, "", store.ErrSecret},
+	{TooMuch, "", store.ErrInput},
+	{PKCS7, "PKCS#7", store.ErrInput},
 	{BCFKS, "a BCFKS keystore", store.ErrUnsupported},
 	{PKCS12, "PKCS#12 inside another format", store.ErrUnsupported},
 	{CertificateRequest, "a certificate request", store.ErrInput},
 	{CRL, "a certificate revocation list", store.ErrInput},
 	{NotACertificate, "", store.ErrInput},
 	{UnreadableEntry, "", store.ErrInput},
+	{Unread, "", store.ErrUnsupported},
+	{Damaged, "", store.ErrInput},
 	{KeyEntry, "a keystore with keys only", store.ErrInput},
 	{PrivateKey, "a private key", store.ErrInput},
 	{PublicKey, "a public key", store.ErrInput},
 	{Parameters, "parameters of a key algorithm", store.ErrInput},
 	{OtherBlock, "", store.ErrInput},
+	{Distrust, "", store.ErrInput},
+	{OtherFiles, "", store.ErrInput},
 }
 
 // nothing returns the error for a file without a usable certificate.
@@ -292,21 +356,31 @@ func nothing(f *File) error {
 			switch {
 			case n.Code != what.code:
 			case what.name != "":
-				return refusal(what.name, what.kind)
-			case n.Line > 0:
-				return store.Because(what.kind, "no certificate in it: line %d: %s", n.Line, n.Text)
+				return noted(refusal(what.name, what.kind))
+			case n.Place() != "":
+				return noted(store.Because(what.kind, "no certificate in it: %s: %s", n.Place(), n.Text))
 			default:
-				return store.Because(what.kind, "no certificate in it: %s", n.Text)
+				return noted(store.Because(what.kind, "no certificate in it: %s", n.Text))
 			}
 		}
 	}
 	return store.Because(store.ErrInput, "no certificate in it")
 }
 
+func noted(err error) error { return &repeated{err} }
+
+// repeated is an error that repeats a notice.
+type repeated struct{ error }
+
+func (r *repeated) Unwrap() []error { return []error{r.error, errNoted} }
+
 // refusal is the error for a file that is something else.
 func refusal(name string, kind error) error {
 	if kind == store.ErrUnsupported {
 		return store.Because(kind, "%s: it cannot be read yet", name)
+	}
+	if strings.HasPrefix(name, "a text with") { // it says so itself
+		return store.Because(kind, "%s", name)
 	}
 	return store.Because(kind, "%s, not a certificate", name)
 }

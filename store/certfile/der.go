@@ -61,6 +61,7 @@ func take(data []byte, tag byte) (value, rest []byte, ok bool) {
 // The tags that are needed.
 const (
 	tagInteger     = 0x02
+	tagBitString   = 0x03
 	tagOctetString = 0x04
 	tagOID         = 0x06
 	tagUTF8String  = 0x0c
@@ -160,13 +161,16 @@ func mayHoldKey(data []byte) bool {
 
 // readDER reads one or several certificates in DER, and tells what else there
 // is.
-func readDER(data []byte) (*File, error) {
+func readDER(_ *reading, data []byte) (*File, error) {
 	f := &File{Format: "DER"}
 	for rest, block := data, 1; len(rest) > 0; block++ {
 		kind := derKind(rest)
 		if kind != certificate {
 			if code := kind; code != "" {
 				f.notice(0, code, "%s: not read", nameOf(code))
+				if code == PrivateKey {
+					f.sawKey(rest)
+				}
 				if e, after, ok := next(rest); ok && len(e.full) > 0 {
 					rest = after
 					continue
@@ -219,6 +223,7 @@ func (f *File) add(item Item, der []byte) {
 // is kept unless it may be a private key. what says whose content it is.
 func (f *File) addFound(item Item, content []byte, what string) {
 	if mayHoldKey(content) {
+		f.sawKey(content)
 		f.notice(item.Line, PrivateKey, "%s holds what looks like a private key: not read", what)
 		return
 	}

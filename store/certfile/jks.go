@@ -4,8 +4,15 @@ import (
 	"bytes"
 	"encoding/binary"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/certtrust/certtrust/store"
+)
+
+// What the files begin with.
+const (
+	magicJKS   = "\xfe\xed\xfe\xed"
+	magicJCEKS = "\xce\xce\xce\xce"
 )
 
 // The tags of entries in JKS and JCEKS.
@@ -29,7 +36,7 @@ const jksDigest = 20
 //	certificate: type UTF (not in version 1), length u4, DER
 //
 // UTF is a u2 length and Java's modified UTF-8.
-func readJKS(data []byte) (*File, error) {
+func readJKS(reading *reading, data []byte) (*File, error) {
 	f := &File{Format: "JKS"}
 	if data[0] == 0xce {
 		f.Format = "JCEKS"
@@ -56,15 +63,32 @@ func readJKS(data []byte) (*File, error) {
 			}
 		case tag == jksKey:
 			r.bytes(r.u4())
-			for chain := r.u4(); chain > 0 && !r.short; chain-- {
-				r.certificate()
+			length := r.u4()
+			for i := uint32(0); i < length && !r.short; i++ {
+				der, x509 := r.certificate()
+				if reading.anchors || r.short || !x509 {
+					continue
+				}
+				before := len(f.Items)
+				f.addFound(Item{Alias: alias, Block: int(number)}, bytes.Clone(der), "entry "+store.Printable(alias))
+				if i == 0 && len(f.Items) > before {
+					f.Items[before].HasKey = true
+				}
 			}
-			if !r.short {
+			switch {
+			case r.short:
+			case reading.anchors:
 				f.notice(0, KeyEntry, "entry %s is a key with its own certificates: not read", store.Printable(alias))
+			default:
+				f.notice(0, KeyEntry, "entry %s is a key: not read", store.Printable(alias))
 			}
 		case tag == jksSecret && data[0] == 0xce:
 			f.notice(0, KeyEntry, "entry %s is a secret key: not read", store.Printable(alias))
-			if left := count - number; left > 0 {
+			left := count - number
+			if left > 0 && r.skipObject() {
+				continue
+			}
+			if left > 0 {
 				f.notice(0, UnreadableEntry, "the %d entries after entry %s cannot be read: it does not tell its length", left, store.Printable(alias))
 			}
 			return f, nil
@@ -111,6 +135,44 @@ func (r *jksReader) utf() string {
 		return javaString(r.bytes(uint32(binary.BigEndian.Uint16(b))))
 	}
 	return ""
+}
+
+// skipObject goes to the entry that follows a serialized object, whose length
+// is not told: the first place that looks like the beginning of one.
+func (r *jksReader) skipObject() bool {
+	for at := range r.rest {
+		if !bytes.HasPrefix(r.rest[at:], []byte{0, 0, 0}) {
+			continue
+		}
+		try := jksReader{rest: r.rest[at:], version: r.version}
+		tag := try.u4()
+		name := try.bytes(2)
+		if try.short || tag < jksKey || tag > jksSecret || name[0] > 3 { // a long name would make this slow
+			continue
+		}
+		alias := try.bytes(uint32(binary.BigEndian.Uint16(name)))
+		date := try.bytes(8) // milliseconds: three centuries from 1970 on
+		if try.short || !utf8.Valid(alias) || date[0] != 0 || date[1] != 0 || date[2] > 9 {
+			continue
+		}
+		switch tag {
+		case jksCert:
+			if der, x509 := try.certificate(); try.short || !x509 || len(der) == 0 {
+				continue
+			}
+		case jksKey:
+			if key := try.bytes(try.u4()); try.short || len(key) == 0 || key[0] != tagSequence {
+				continue
+			}
+		case jksSecret:
+			if !bytes.HasPrefix(try.rest, []byte("\xac\xed\x00\x05")) {
+				continue
+			}
+		}
+		r.rest = r.rest[at:]
+		return true
+	}
+	return false
 }
 
 // certificate reads a certificate; x509 tells whether it is of that type.

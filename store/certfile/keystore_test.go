@@ -18,11 +18,6 @@ import (
 	"github.com/certtrust/certtrust/store"
 )
 
-const (
-	magicJKS   = "\xfe\xed\xfe\xed"
-	magicJCEKS = "\xce\xce\xce\xce"
-)
-
 func jks(magic string, version uint32, entries ...[]byte) []byte {
 	out := binary.BigEndian.AppendUint32([]byte(magic), version)
 	out = binary.BigEndian.AppendUint32(out, uint32(len(entries)))
@@ -98,7 +93,10 @@ func friendly(name string) []byte {
 func TestKeystore(t *testing.T) {
 	m := testMaterial()
 	mark := der(0x30, der(0x06, []byte(oidTrusted)), der(0x31, oid(2, 5, 29, 37, 0)))
-	encrypted := der(0x30, oid(1, 2, 840, 113549, 1, 7, 6), der(0xa0, der(0x30)))
+	encrypted := der(0x30, oid(1, 2, 840, 113549, 1, 7, 6), der(0xa0, der(0x30, der(2, []byte{0}), der(0x30, oid(1, 2, 840, 113549, 1, 7, 1),
+		der(0x30, oid(1, 2, 840, 113549, 1, 12, 1, 3), der(0x30, der(4, []byte("salt")), der(2, []byte{1}))), der(0x80, make([]byte, 16))))))
+	forKey := der(0x30, oid(1, 2, 840, 113549, 1, 7, 3), der(0xa0, der(0x30)))
+	strange := der(0x30, oid(1, 2, 840, 113549, 1, 7, 6), der(0xa0, der(0x30)))
 	authSafe := func(infos ...[]byte) []byte { return pfx(plainData(der(0x30, infos...))) }
 	nested := certBag(m.a)
 	for range maxBagDepth + 1 {
@@ -125,7 +123,8 @@ func TestKeystore(t *testing.T) {
 		{"junk as certificate", jks(magicJKS, 2, trusted("x", []byte("junk"))), "x=(unreadable certificate)*, not-a-certificate", nil},
 		{"other kind", jks(magicJKS, 2, entry(jksCert, "x", utf("PGP"), sized(m.a)), trusted("two", m.b)), "two=Root B*, unreadable-entry", nil},
 		{"secret key last", jks(magicJCEKS, 2, trusted("one", m.a), secretEntry("s")), "one=Root A*, key-entry", nil},
-		{"secret key first", jks(magicJCEKS, 2, secretEntry("s"), trusted("one", m.a)), "key-entry, unreadable-entry", nil},
+		{"secret key first", jks(magicJCEKS, 2, secretEntry("s"), trusted("one", m.a)), "one=Root A*, key-entry", nil},
+		{"secret key before nothing", jks(magicJCEKS, 2, secretEntry("s"), entry(9, "x")), "key-entry, unreadable-entry", nil},
 		{"secret key in JKS", jks(magicJKS, 2, secretEntry("s")), "", store.ErrCorrupt},
 		{"unknown entry", jks(magicJKS, 2, trusted("one", m.a), entry(9, "s")), "one=Root A*", store.ErrCorrupt},
 		{"version 3", jks(magicJKS, 3), "", store.ErrUnsupported},
@@ -143,9 +142,11 @@ func TestKeystore(t *testing.T) {
 		{"PKCS#12 nested too deep", authSafe(safe(nested)), "", store.ErrCorrupt},
 		{"PKCS#12 key as certificate", authSafe(safe(certBag(m.pkcs8))), "private-key", nil},
 		{"PKCS#12 encrypted", authSafe(encrypted), "", store.ErrSecret},
+		{"PKCS#12 encrypted for a key", authSafe(forKey), "", store.ErrUnsupported},
+		{"PKCS#12 strange", authSafe(strange), "", store.ErrCorrupt},
 		{"PKCS#12 partly encrypted", authSafe(encrypted, safe(certBag(m.a))), "=Root A, encrypted", nil},
 		{"PKCS#12 signed", pfx(der(0x30, oid(1, 2, 840, 113549, 1, 7, 2), der(0xa0, der(0x30)))), "", store.ErrUnsupported},
-		{"PKCS#12 in BER", []byte("\x30\x80\x02\x01\x03\x30\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01"), "", store.ErrUnsupported},
+		{"PKCS#12 in BER", []byte("\x30\x80\x02\x01\x03\x30\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01"), "", store.ErrCorrupt},
 		{"PKCS#12 damaged inside", authSafe(der(0x30, der(0x05)), safe(certBag(m.a))), "", store.ErrCorrupt},
 		{"PKCS#12 and more", append(authSafe(safe(certBag(m.a))), 0), "=Root A, trailing-data", nil},
 

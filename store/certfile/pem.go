@@ -61,7 +61,12 @@ func labelCode(label []byte) string {
 //
 // A block labelled as a certificate that decodes gives an Item, well-formed or
 // not, unless it looks like a private key; each other block gives a notice.
-func ReadPEM(data []byte) *File {
+func ReadPEM(data []byte) *File { return readPEMWith(nil, data) }
+
+// readPEM is ReadPEM that also reads the files in blocks: PKCS#7 and PKCS#12.
+func readPEM(r *reading, data []byte) (*File, error) { return readPEMWith(r, data), nil }
+
+func readPEMWith(r *reading, data []byte) *File {
 	t := decodeText(data)
 	f := &File{Format: "PEM"}
 	line, counted, number := 1, 0, 0
@@ -76,7 +81,7 @@ func ReadPEM(data []byte) *File {
 		var b block
 		b, at = scanBlock(t.data, start)
 		number++
-		f.readBlock(b, Item{Line: line, Block: number, Start: start, End: at})
+		f.readBlock(r, b, Item{Line: line, Block: number, Start: start, End: at})
 	}
 	markP11(f, t.data)
 	for i := range f.Items {
@@ -155,8 +160,13 @@ func lineEnd(data []byte, at int) int {
 }
 
 // readBlock adds what is in a block: an item made from at, or a notice.
-func (f *File) readBlock(b block, at Item) {
+func (f *File) readBlock(r *reading, b block, at Item) {
 	code, name := labelCode(b.label), store.Printable(string(b.label))
+	if b.body != nil && code == PrivateKey {
+		if der, err := decodeBase64(withoutHeaders(b.body)); err == nil {
+			f.sawKey(der)
+		}
+	}
 	switch {
 	case code == PrivateKey:
 		f.notice(at.Line, PrivateKey, "a private key (%s): not read", name)
@@ -166,6 +176,8 @@ func (f *File) readBlock(b block, at Item) {
 		f.notice(at.Line, UnreadableBlock, "the block %s cannot be read: %s", name, b.problem)
 	case code == OtherBlock:
 		f.notice(at.Line, OtherBlock, "a block of another kind: %s", name)
+	case r != nil && (code == PKCS7 || code == PKCS12):
+		f.readInner(r, b, at, name)
 	case code != certificate:
 		f.notice(at.Line, code, "%s: not read", nameOf(code))
 	default:
@@ -180,6 +192,29 @@ func (f *File) readBlock(b block, at Item) {
 			at.TrustedLabel = name == trustedLabel
 			f.addFound(at, der, "the block "+name)
 		}
+	}
+}
+
+// readInner adds what is in a block that holds a file.
+func (f *File) readInner(r *reading, b block, at Item, name string) {
+	der, err := decodeBase64(withoutHeaders(b.body))
+	if err != nil {
+		f.notice(at.Line, UnreadableBlock, "the block %s cannot be read: %s", name, base64Problem(b.body, withoutHeaders(b.body), at.Line))
+		return
+	}
+	in := &File{}
+	_, err = r.inner(in, "", der)
+	for _, item := range in.Items {
+		item.Line, item.Block, item.Start, item.End = at.Line, at.Block, at.Start, at.End
+		f.Items = append(f.Items, item)
+	}
+	for _, n := range in.Notices {
+		n.Line = at.Line
+		f.Notices = append(f.Notices, n)
+	}
+	f.keys = append(f.keys, in.keys...)
+	if err != nil && len(in.Notices) == 0 {
+		f.Notices = append(f.Notices, Notice{Line: at.Line, Code: codeOf(err), Text: "the block " + name + ": " + err.Error()})
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/certtrust/certtrust/platform"
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/certfile"
 )
 
 // App is what a run of the program works with.
@@ -39,6 +40,9 @@ type App struct {
 	ReadFile func(path string, max int64) ([]byte, error)
 	// WriteFile writes the files that are named as output.
 	WriteFile func(path string, data []byte) error
+	// WriteDir writes the directories that are named as output, which are new
+	// or empty.
+	WriteDir func(dir string, files []certfile.DirFile) error
 
 	args []string // the arguments as given
 }
@@ -80,6 +84,13 @@ func here(version, self string) *App {
 			return err
 		}
 		return host.Local().WriteFile(name, data, host.WriteOptions{Mode: 0o644})
+	}
+	a.WriteDir = func(dir string, files []certfile.DirFile) error {
+		dir, err := filepath.Abs(dir)
+		if err != nil {
+			return err
+		}
+		return writeDir(host.Local(), dir, files)
 	}
 	return a
 }
@@ -219,7 +230,7 @@ func checkFormat(c *cli.Context) error {
 	known := formatsOf(c.Command.Name)
 	if f := c.String("format"); f != "" && !slices.Contains(known, f) {
 		return usage("--format %s: not one of %s", store.Printable(f), words(known))
-	} else if f != "" && f != "json" && c.Bool("json") {
+	} else if f != "" && f != "json" && c.Bool("json") && c.Command.Name != "export" { // its result is no document
 		return usage("--json is --format json, and not %s", f)
 	}
 	return nil
@@ -231,7 +242,7 @@ func formatsOf(command string) []string {
 	case "list":
 		return render.ListFormats()
 	case "export":
-		return exportFormats
+		return exportFormats()
 	case "fetch":
 		return fetchFormats
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/certtrust/certtrust/cmd/internal/render"
+	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/certfile"
 )
@@ -18,8 +18,12 @@ import (
 // given is a certificate that a command line names, and where it is from.
 type given struct {
 	cert *store.Cert
-	from string // the file, "-", or the fingerprint
+	from string // the file, "-", the address, or the fingerprint
 	item certfile.Item
+	// remote: it came over the network, and anybody may have sent it.
+	remote bool
+	// server: it is what a server says that it is itself.
+	server bool
 }
 
 // source names where it is from, for a message.
@@ -30,18 +34,65 @@ func (g given) source() string {
 	return g.from
 }
 
+// place names where it is from, and where in that.
+func (g given) place() string {
+	if in := g.item.Place(); in != "" {
+		return g.source() + ", " + in
+	}
+	return g.source()
+}
+
+// passwordFlags give the password of an input.
+func passwordFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "password-file", Usage: "the password of an encrypted input is the first line of `FILE`"},
+		&cli.StringFlag{Name: "password-env", Usage: "or the value of the environment variable `NAME`"},
+	}
+}
+
+// passwords returns those that the flags give.
+func (a *App) passwords(c *cli.Context) ([][]byte, error) {
+	var out [][]byte
+	if file := c.String("password-file"); file != "" {
+		if file == "-" && slices.Contains(c.Args().Slice(), "-") {
+			return nil, usage("standard input cannot be both the password and the certificates")
+		}
+		secret, err := host.ReadSecretFile(file)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, secret.Bytes())
+	}
+	if name := c.String("password-env"); name != "" {
+		value := a.Streams.Env(name)
+		if value == "" {
+			return nil, usage("--password-env %s: there is no such variable", store.Printable(name))
+		}
+		out = append(out, []byte(value))
+	}
+	return out, nil
+}
+
 // inputs reads the arguments of a command: files, "-" for standard input, and
 // fingerprints of certificates in the stores. Several copies of a certificate
 // count once. Of a fingerprint that no store has, the error is
 // [store.ErrNotFound]; of one that fits several certificates, it is
 // [store.ErrInput].
 func (a *App) inputs(c *cli.Context, stores reader) ([]given, error) {
-	if !c.Args().Present() {
+	if !c.Args().Present() && c.String("from") == "" {
 		return nil, usageHint("certtrust help "+c.Command.Name, "%s needs a file, \"-\" or a fingerprint", c.Command.Name)
 	}
 	var out []given
-	for _, arg := range c.Args().Slice() {
-		list, err := a.input(c, arg, stores)
+	args := c.Args().Slice()
+	if from := c.String("from"); from != "" {
+		args = append(args, from)
+	}
+	for i, arg := range args {
+		read := a.input
+		if i == c.NArg() || isServer(arg) && takesRemote(c) {
+			read = a.served
+		}
+		list, err := read(c, arg, stores)
 		if err != nil {
 			return nil, err
 		}
@@ -55,7 +106,14 @@ func (a *App) inputs(c *cli.Context, stores reader) ([]given, error) {
 }
 
 func (a *App) input(c *cli.Context, arg string, stores reader) ([]given, error) {
-	data, err := a.content(arg)
+	var data []byte
+	var err error
+	remote := isURL(arg) && takesRemote(c)
+	if remote {
+		data, err = a.download(c, arg)
+	} else {
+		data, err = a.content(arg)
+	}
 	if errors.Is(err, fs.ErrNotExist) && looksLikeFingerprint.MatchString(arg) {
 		prefix, err := store.ParseFingerprintPrefix(arg)
 		if err != nil {
@@ -67,25 +125,59 @@ func (a *App) input(c *cli.Context, arg string, stores reader) ([]given, error) 
 		}
 		return []given{g}, nil
 	}
+	if err != nil && remote {
+		return nil, err
+	}
 	if err != nil {
 		return nil, &store.Error{Op: "read", Path: given{from: arg}.source(), Err: store.Because(store.ErrInput, "%w", plain(err))}
 	}
-	file, err := certfile.Read(data)
+	file, err := a.readFile(c, given{from: arg}.source(), data)
 	if err != nil {
-		return nil, &store.Error{Op: "read", Path: given{from: arg}.source(), Err: err, Hint: store.Hint(err)}
+		return nil, err
 	}
 	for _, n := range file.Notices {
 		place := store.Printable(given{from: arg}.source())
-		if n.Line > 0 {
-			place = fmt.Sprintf("%s, line %d", place, n.Line)
+		if in := n.Place(); in != "" {
+			place += ", " + in
 		}
 		a.Streams.Warningf("%s: %s", place, n.Text)
 	}
 	var out []given
 	for _, item := range file.Items {
-		out = append(out, given{item.Cert, arg, item})
+		out = append(out, given{cert: item.Cert, from: arg, item: item, remote: remote})
 	}
 	return out, nil
+}
+
+// passwordTries is how often a person is asked for a password.
+const passwordTries = 3
+
+// readFile reads the certificates in data, with the passwords that flags give
+// or a person knows.
+func (a *App) readFile(c *cli.Context, name string, data []byte) (*certfile.File, error) {
+	passwords, err := a.passwords(c)
+	if err != nil {
+		return nil, err
+	}
+	for try := 1; ; try++ {
+		file, err := certfile.Options{Passwords: passwords}.Read(data)
+		locked := errors.Is(err, store.ErrSecret) || err == nil && slices.ContainsFunc(file.Notices, func(n certfile.Notice) bool { return n.Code == certfile.Encrypted })
+		if locked && a.Streams.CanAsk() && try <= passwordTries && !c.IsSet("password-file") && !c.IsSet("password-env") {
+			password, asked := a.Streams.Password("Password of " + store.Printable(name))
+			if asked != nil {
+				return nil, asked
+			}
+			passwords = [][]byte{password}
+			continue
+		}
+		if errors.Is(err, store.ErrSecret) {
+			return nil, &store.Error{Op: "read", Path: name, Err: err, Hint: "give it with --password-file FILE or --password-env NAME"}
+		}
+		if err != nil {
+			return nil, &store.Error{Op: "read", Path: name, Err: err, Hint: store.Hint(err)}
+		}
+		return file, nil
+	}
 }
 
 // looksLikeFingerprint tells what can only be meant as a fingerprint, if it is
@@ -140,42 +232,4 @@ func byFingerprint(c *cli.Context, prefix store.FingerprintPrefix, stores reader
 	}
 	return given{}, &store.Error{Err: store.Because(store.ErrInput, "the fingerprint %s fits %d certificates: %s and %s", prefix, len(hits), hits[0].SHA256, hits[1].SHA256),
 		Hint: "give more digits"}
-}
-
-func (a *App) showCommand() *cli.Command {
-	return &cli.Command{
-		Name:      "show",
-		Usage:     "show a certificate in full, and where it is trusted",
-		ArgsUsage: "FILE|-|FINGERPRINT...",
-		Description: `   certtrust show ca.pem
-   certtrust show 96bcec06264976f3`,
-		Flags: slices.Concat(selectFlags(), []cli.Flag{
-			&cli.BoolFlag{Name: "pem", Usage: "with the certificate itself (json)"},
-			formatFlag(render.Formats()),
-		}),
-		Action: func(c *cli.Context) error {
-			found, err := a.stores(c)
-			if err != nil && !(errors.Is(err, store.ErrUnsupported) && selector(c).Empty()) {
-				return err
-			}
-			stores := newReader(c.Context, found)
-			list, err := a.inputs(c, stores)
-			if err != nil {
-				return err
-			}
-			var certs []render.ShowCertificate
-			for _, g := range list {
-				var in []render.Holding
-				for _, r := range stores() {
-					for _, e := range r.entries {
-						if e.Cert != nil && e.Cert.SHA256 == g.cert.SHA256 {
-							in = append(in, render.NewHolding(r.info.ID, e))
-						}
-					}
-				}
-				certs = append(certs, render.NewShowCertificate(g.cert, in, a.Host.Now(), c.Bool("pem")))
-			}
-			return errors.Join(a.write(c, render.NewShowDoc(certs)), several(stores.failures(selector(c))))
-		},
-	}
 }

@@ -21,7 +21,7 @@ func (a *App) distrustCommand() *cli.Command {
 which the first digits suffice.
 
    certtrust distrust 96bcec06264976f3 --dry-run`,
-		Flags:  slices.Concat(selectFlags(), changeFlags()),
+		Flags:  slices.Concat(selectFlags(), changeFlags(), passwordFlags()),
 		Action: func(c *cli.Context) error { return a.withdraw(c, false) },
 	}
 }
@@ -38,7 +38,7 @@ shipped is not removed, but can be distrusted.
 
    certtrust remove ca.pem
    sudo certtrust remove 5f2a90c1d3e4b788`,
-		Flags:  slices.Concat(selectFlags(), changeFlags()),
+		Flags:  slices.Concat(selectFlags(), changeFlags(), passwordFlags()),
 		Action: func(c *cli.Context) error { return a.withdraw(c, true) },
 	}
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -13,7 +14,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -69,7 +73,11 @@ import (
 //	unhash DIR                removes the hash links in a directory
 //	noise FILE N              writes N megabytes of what looks like PEM
 //	sparse FILE N             makes a file of N megabytes without content
-//	mkp12 FILE NAME           writes a keystore that needs a password
+//	mkp12 FILE NAME           writes a keystore that needs the password "secret"
+//	publish [-tls NAME [-aia URL]] VAR [DIR]
+//	                          serves the files in DIR; VAR becomes HOST:PORT. With
+//	                          -tls the chain is a leaf, NAME's, and who issued that,
+//	                          or the leaf alone that says where its issuer is
 //
 // A name of mkca and debian is a variable with the fingerprint; with 16 at its
 // end it is the fingerprint's beginning. These variables tell of the machine:
@@ -114,7 +122,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": scriptServe, "debian": scriptDebian, "mkca": scriptMkca, "mkpair": scriptMkpair, "exit": scriptExit, "json": scriptJSON,
 			"tree": scriptTree, "sametree": scriptSameTree, "untouched": scriptUntouched,
-			"mode": scriptMode, "write": scriptWrite, "mkfifo": scriptFIFO, "unhash": scriptUnhash, "interrupt": scriptInterrupt, "noise": scriptNoise, "sparse": scriptSparse, "mkp12": scriptMkp12,
+			"mode": scriptMode, "write": scriptWrite, "mkfifo": scriptFIFO, "unhash": scriptUnhash, "interrupt": scriptInterrupt, "noise": scriptNoise, "sparse": scriptSparse, "mkp12": scriptMkp12, "publish": scriptPublish,
 		},
 	})
 }
@@ -170,6 +178,7 @@ func fakeProgram() *App {
 		},
 	})
 	if os.Getenv("TTY") != "" {
+		a.Streams.In = struct{ io.Reader }{a.Streams.In} // a file would be asked to be a terminal
 		a.Streams.InTTY, a.Streams.ErrTTY = true, true
 	}
 	return a
@@ -501,6 +510,12 @@ func checkRun(args []string, code int, stdout, stderr string) (faults []string) 
 	}
 	usageWrong := code == 2 && stdout == ""
 	switch {
+	case has(args, "json") && slices.Contains(args, "export"): // the report, beside what is written
+		if code == 0 {
+			if err := validate([]byte(stderr), false); err != nil {
+				fault("%v", err)
+			}
+		}
 	case has(args, "jsonl"):
 		for line := range strings.Lines(stdout) {
 			if err := validate([]byte(line), true); err != nil {
@@ -813,6 +828,41 @@ func scriptMkp12(ts *testscript.TestScript, _ bool, args []string) {
 	data, err := pkcs12.Modern.EncodeTrustStore([]*x509.Certificate{certsOf(ts)[args[1]].Cert().Parsed}, "secret")
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o644))
+}
+
+// scriptPublish serves files, until the script ends.
+func scriptPublish(ts *testscript.TestScript, _ bool, args []string) {
+	var issuer *storetest.CA
+	if args[0] == "-tls" {
+		issuer, args = certsOf(ts)[args[1]], args[2:]
+	}
+	aia := ""
+	if args[0] == "-aia" {
+		aia, args = args[1], args[2:]
+	}
+	dir := "."
+	if len(args) > 1 {
+		dir = args[1]
+	}
+	server := httptest.NewUnstartedServer(http.FileServer(http.Dir(ts.MkAbs(dir))))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	if issuer == nil {
+		server.Start()
+	} else {
+		chain := issuer.Leaf(tb(ts), "127.0.0.1")
+		chain.Certificate = append(chain.Certificate[:1:1], issuer.DER())
+		if aia != "" {
+			chain = issuer.Issue(tb(ts), storetest.NotCA(), storetest.Hosts("127.0.0.1"), storetest.Template(func(c *x509.Certificate) {
+				c.IssuingCertificateURL = []string{aia}
+			})).TLS()
+			chain.Certificate = chain.Certificate[:1]
+		}
+		server.TLS = &tls.Config{Certificates: []tls.Certificate{chain}}
+		server.StartTLS()
+		ts.Setenv(args[0]+"_leaf", store.FingerprintOf(chain.Certificate[0]).String())
+	}
+	ts.Defer(server.Close)
+	ts.Setenv(args[0], server.Listener.Addr().String())
 }
 
 // TestHelp looks at the help of every command: how it is called, all its flags,

@@ -10,21 +10,29 @@ import (
 	"github.com/certtrust/certtrust/cmd/internal/render"
 	"github.com/certtrust/certtrust/platform"
 	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/lint"
 )
 
 func (a *App) trustCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "trust",
 		Usage:     "make a certificate authority trusted, and import it where it is absent",
-		ArgsUsage: "FILE|-|FINGERPRINT...",
+		ArgsUsage: "FILE|-|FINGERPRINT|URL...",
 		Description: `Of a chain the root is taken. What should not be a trust anchor (a leaf, an
 intermediate, an expired or weak certificate) is refused with the reason;
 --allow overrides it. Nothing is done before all of it is known to be possible,
 the result is read back, and "certtrust undo" takes it back.
 
+What comes over the network is only trusted with its whole fingerprint, or after
+a person has seen it and said yes.
+
    certtrust trust ca.pem --dry-run
-   sudo certtrust trust ca.pem`,
-		Flags: slices.Concat(selectFlags(), trustFlags(), changeFlags(), []cli.Flag{
+   sudo certtrust trust ca.pem
+   sudo certtrust trust https://ca.example.com/root.crt --fingerprint SHA256
+   sudo certtrust trust --from intranet.example.com --fingerprint SHA256`,
+		Flags: slices.Concat(selectFlags(), trustFlags(), changeFlags(), passwordFlags(), targetFlags(), []cli.Flag{
+			&cli.StringFlag{Name: "from", Usage: "the root of the chain that the server `HOST` or HOST:PORT sends, or names"},
+			&cli.BoolFlag{Name: "leaf", Usage: "with --from: the server's own certificate, and not who issued it"},
 			&cli.StringSliceFlag{Name: "fingerprint", Usage: "of the certificates in the file, only the one with this SHA-256 `FINGERPRINT`"},
 			&cli.BoolFlag{Name: "all", Usage: "all roots in the file, if there are several"},
 		}),
@@ -36,13 +44,16 @@ func (a *App) importCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "import",
 		Usage:     "bring whole files or bundles in: all their roots are trusted",
-		ArgsUsage: "FILE|-...",
+		ArgsUsage: "FILE|-|URL...",
 		Description: `Roots are trusted, intermediates are stored where a store has a place for them,
-and leaves are refused. What was done with each certificate is told.
+and leaves are refused. What each certificate is and what was done with it is
+told. Files of every common format are read, archives and keystores too.
 
    certtrust import corporate-bundle.pem --dry-run
    sudo certtrust import corporate-bundle.pem`,
-		Flags:  slices.Concat(selectFlags(), trustFlags(), changeFlags()),
+		Flags: slices.Concat(selectFlags(), trustFlags(), changeFlags(), passwordFlags(), []cli.Flag{
+			&cli.StringSliceFlag{Name: "fingerprint", Usage: "of the certificates in the file, only those with this SHA-256 `FINGERPRINT`"},
+		}),
 		Action: func(c *cli.Context) error { return a.entrust(c, true) },
 	}
 }
@@ -57,6 +68,7 @@ func trustFlags() []cli.Flag {
 // The actions on certificates, as they are told.
 const (
 	actTrusted    = "trusted"
+	actStored     = "stored"
 	actDistrusted = "distrusted"
 	actRemoved    = "removed"
 	actNotDone    = "not done"
@@ -66,7 +78,7 @@ const (
 )
 
 // achievements are the actions that come true with the change.
-var achievements = []string{actTrusted, actDistrusted, actRemoved}
+var achievements = []string{actTrusted, actStored, actDistrusted, actRemoved}
 
 // entrust is trust and import.
 func (a *App) entrust(c *cli.Context, bulk bool) error {
@@ -91,33 +103,49 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 	if list, err = pick(c, list); err != nil {
 		return err
 	}
+	if c.Bool("leaf") {
+		if c.String("from") == "" {
+			return usage("--leaf goes with --from")
+		}
+		list = slices.DeleteFunc(list, func(g given) bool { return !g.server })
+		allowed = append(allowed, "leaf")
+	}
 	ch := &change{app: a, c: c, command: c.Command.Name}
 	var refused []error
-	var taken []given
-	hasRoot := slices.ContainsFunc(list, func(g given) bool { return g.cert.Kind() == "root" })
+	var taken, stored []given
+	place := bulk && slices.ContainsFunc(found, func(f platform.Found) bool { return slices.Contains(f.Info().Express.Decisions, store.Unspecified) })
+	hasRoot := slices.ContainsFunc(list, func(g given) bool { return g.cert.Kind() == "root" && (!g.server || c.Bool("leaf")) })
 	for _, g := range list {
 		concerns := store.Concerns(g.cert, a.Host.Now())
 		kind := g.cert.Kind()
+		tell := func(action, reason string, concerns []store.Concern) {
+			ch.certificates = append(ch.certificates, a.told(g, action, reason, concerns))
+		}
 		if reason := skip(g, kind, hasRoot, allowed, c); reason != "" {
-			ch.certificates = append(ch.certificates, render.NewChangeCertificate(g.cert, actSkipped, reason, nil))
+			if place && kind == "intermediate" && !g.item.Distrusted {
+				stored = append(stored, g)
+				tell(actStored, "", nil)
+				continue
+			}
+			tell(actSkipped, reason, nil)
 			continue
 		}
 		if reason, hint := refusal(g, concerns, allowed); reason != "" {
 			refused = append(refused, &store.Error{Hint: hint, Err: store.Because(store.ErrInput, "%s: \"%s\" is refused: %s",
 				store.Printable(g.source()), store.Printable(g.cert.Label()), reason)})
-			ch.certificates = append(ch.certificates, render.NewChangeCertificate(g.cert, actRefused, reason, nil))
+			tell(actRefused, reason, nil)
 			continue
 		}
 		a.advise(g)
 		taken = append(taken, g)
-		ch.certificates = append(ch.certificates, render.NewChangeCertificate(g.cert, actTrusted, "", concerns))
+		tell(actTrusted, "", concerns)
 	}
 	if file := crowded(taken); file != "" && !bulk && !c.Bool("all") && !c.IsSet("fingerprint") {
 		return &store.Error{Err: store.Because(store.ErrInput, "%s holds several certificates that could be trusted: %s", store.Printable(file), names(taken)),
 			Hint: "choose one with --fingerprint, or take all with --all"}
 	}
-	ch.want = func(i store.Info) []store.Change { return trustIn(i, taken, purposes) }
-	if len(taken) == 0 {
+	ch.want = func(i store.Info) []store.Change { return append(trustIn(i, taken, purposes), storeIn(i, stored)...) }
+	if len(taken) == 0 && (len(stored) == 0 || len(refused) > 0) {
 		if len(refused) == 0 {
 			return usage("there is no certificate authority in the input")
 		}
@@ -132,7 +160,46 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 			return store.Because(store.ErrPartial, "%d of %d certificates were refused: %w", len(refused), len(list), refused[0])
 		}
 	}
+	if err := a.vouch(c, slices.Concat(taken, stored)); err != nil {
+		return err
+	}
 	return ch.run(found)
+}
+
+// told describes what is done with a certificate, and what it is.
+func (a *App) told(g given, action, reason string, concerns []store.Concern) render.ChangeCertificate {
+	out := render.NewChangeCertificate(g.cert, action, reason, concerns)
+	if g.item.Cert != nil {
+		out.From = g.place()
+	}
+	for _, concern := range store.Concerns(g.cert, a.Host.Now()) {
+		if concern.Code != out.Kind {
+			out.Traits = append(out.Traits, concern.Code)
+		}
+	}
+	if g.cert.Extension("2.5.29.30") != nil {
+		out.Traits = append(out.Traits, "name-constrained")
+	}
+	if g.item.HasKey {
+		out.Traits = append(out.Traits, "private-key-beside")
+	}
+	if action == actTrusted {
+		out.Lint = lint.Check(g.cert, a.Host.Now())
+	}
+	return out
+}
+
+// storeIn returns what storing certificates without trusting them means in a
+// store: nothing, where there is no place for them.
+func storeIn(i store.Info, list []given) []store.Change {
+	if !slices.Contains(i.Express.Decisions, store.Unspecified) {
+		return nil
+	}
+	var out []store.Change
+	for _, g := range list {
+		out = append(out, store.Change{Fingerprint: g.cert.SHA256, DER: g.cert.Raw, Trust: &store.Trust{}})
+	}
+	return out
 }
 
 func parsePurposes(texts []string) ([]store.Purpose, error) {
@@ -190,6 +257,9 @@ func refusal(g given, concerns []store.Concern, allowed []string) (reason, hint 
 	if aux := g.item.Aux; aux != nil && (len(aux.Reject) > 0 || !slices.Contains(aux.Trust, "1.3.6.1.5.5.7.3.1") && !slices.Contains(aux.Trust, "2.5.29.37.0")) || g.item.Distrusted {
 		return "its file says that it is not trusted for servers", "get it as a plain certificate, if it is to be trusted"
 	}
+	if g.server && !slices.Contains(allowed, "leaf") {
+		return "it is the server's own certificate", "ask for the certificate authority that issued it; --leaf takes it nevertheless"
+	}
 	var reasons, flags, advice []string
 	for _, x := range concerns {
 		if slices.Contains(allowed, x.Code) && !x.Never {
@@ -223,6 +293,9 @@ func (a *App) advise(g given) {
 	}
 	if limits := g.cert.ExtendedKeyUsage(); limits != nil && !slices.Contains(limits, store.PurposeServerAuth) && !slices.Contains(limits, store.PurposeAny) {
 		a.Streams.Noticef("\"%s\" limits itself to %s: programs will not accept servers by it", label, words(limits))
+	}
+	for _, f := range lint.Check(g.cert, a.Host.Now()) {
+		a.Streams.Warningf("\"%s\": %s", label, f)
 	}
 }
 

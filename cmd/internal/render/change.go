@@ -7,6 +7,7 @@ import (
 
 	"github.com/certtrust/certtrust/cmd/internal/term"
 	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/lint"
 )
 
 // ChangeDoc tells what a command changed, or would change.
@@ -36,14 +37,26 @@ type ChangeCertificate struct {
 	SHA256   store.Fingerprint `json:"sha256"`
 	Label    string            `json:"label" jsonschema:"untrusted text"`
 	Kind     string            `json:"kind" jsonschema:"root, intermediate or leaf"`
+	Traits   []string          `json:"traits,omitempty" jsonschema:"what else is to be known of it: name-constrained, private-key-beside, or the code of a concern such as expired or weak"`
+	From     string            `json:"from,omitempty" jsonschema:"the file or address that it was given in, and the place in that; untrusted text"`
 	Action   string            `json:"action" jsonschema:"trusted, stored, distrusted, removed, refused, …"`
 	Reason   string            `json:"reason,omitempty"`
 	Concerns []store.Concern   `json:"concerns"`
+	Lint     []lint.Finding    `json:"lint,omitempty" jsonschema:"programs that will refuse it although it is trusted"`
 }
 
 // NewChangeCertificate describes what was done with c.
 func NewChangeCertificate(c *store.Cert, action, reason string, concerns []store.Concern) ChangeCertificate {
-	return ChangeCertificate{c.SHA256, c.Label(), c.Kind(), action, reason, concerns}
+	return ChangeCertificate{SHA256: c.SHA256, Label: c.Label(), Kind: c.Kind(), Action: action, Reason: reason, Concerns: concerns}
+}
+
+// kindText is the kind with the traits.
+func (c ChangeCertificate) kindText() string {
+	text := c.Kind
+	for _, t := range c.Traits {
+		text += ", " + strings.ReplaceAll(t, "-", " ")
+	}
+	return text
 }
 
 // Result is how a change of one store ended.
@@ -118,7 +131,7 @@ func (d ChangeDoc) certificates() *Table {
 			action = later
 		}
 		t.Row(Cell{Text: action}, Cell{c.SHA256.Short(), term.Dim}, Cell{Text: store.Printable(c.Label)},
-			Cell{Text: c.Kind}, Cell{strings.Join(notes, "; "), term.Yellow})
+			Cell{Text: c.kindText()}, Cell{strings.Join(notes, "; "), term.Yellow})
 	}
 	return t
 }

@@ -3,9 +3,11 @@ package render
 import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/certtrust/certtrust/store"
 )
@@ -19,8 +21,11 @@ var extensionReaders = map[string]func(c *ShowCertificate, ext store.Extension){
 	"2.5.29.19":         readPathLength,
 	"2.5.29.30":         readNameConstraints,
 	"2.5.29.31":         readDistributionPoints,
+	"2.5.29.32":         readPolicies,
 	"2.5.29.35":         readAuthorityKeyID,
 	"1.3.6.1.5.5.7.1.1": readAuthorityInfo,
+
+	"1.3.6.1.4.1.11129.2.4.2": readSCTs, // RFC 6962, 3.3
 }
 
 // sequence returns the elements of the DER SEQUENCE, as many as are whole.
@@ -167,4 +172,39 @@ func urls(names []asn1.RawValue) []string {
 		}
 	}
 	return out
+}
+
+func readPolicies(c *ShowCertificate, ext store.Extension) {
+	for _, policy := range sequence(ext.Value) {
+		fields := elements(policy.Bytes) // qualifiers follow
+		var oid asn1.ObjectIdentifier
+		if len(fields) == 0 {
+			continue
+		}
+		if _, err := asn1.Unmarshal(fields[0].FullBytes, &oid); err == nil {
+			c.Policies = append(c.Policies, oid.String())
+		}
+	}
+}
+
+// readSCTs reads a list of signed certificate timestamps (RFC 6962, 3.2, 3.3):
+// each has its length before it, and begins with version, log and time.
+func readSCTs(c *ShowCertificate, ext store.Extension) {
+	var list []byte
+	if _, err := asn1.Unmarshal(ext.Value, &list); err != nil || len(list) < 2 {
+		return
+	}
+	for list = list[2:]; len(list) >= 2; {
+		size := int(binary.BigEndian.Uint16(list))
+		if size > len(list)-2 {
+			return
+		}
+		sct := list[2 : 2+size]
+		list = list[2+size:]
+		if len(sct) < 41 || sct[0] != 0 {
+			continue
+		}
+		at := int64(binary.BigEndian.Uint64(sct[33:]) & (1<<63 - 1))
+		c.SCTs = append(c.SCTs, SCT{Log: hex.EncodeToString(sct[1:33]), Time: time.UnixMilli(at).UTC()})
+	}
 }

@@ -6,13 +6,14 @@ import (
 
 	"github.com/certtrust/certtrust/cmd/internal/term"
 	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/certfile"
 )
 
-// FetchDoc is the chain that a server sends.
+// FetchDoc is the chain that a server sends, or what is in a file.
 type FetchDoc struct {
 	Schema       string             `json:"schema"`
 	Target       string             `json:"target" jsonschema:"as it was asked for"`
-	Address      string             `json:"address" jsonschema:"that was connected to"`
+	Address      string             `json:"address,omitempty" jsonschema:"that was connected to"`
 	Certificates []FetchCertificate `json:"certificates" jsonschema:"in the order sent, then what was got from elsewhere"`
 }
 
@@ -20,7 +21,7 @@ type FetchDoc struct {
 type FetchCertificate struct {
 	Certificate
 	Kind   string `json:"kind" jsonschema:"root, intermediate or leaf"`
-	Source string `json:"source" jsonschema:"sent, or aia: from where another certificate says that its issuer is"`
+	Source string `json:"source" jsonschema:"sent, aia: from where another certificate says that its issuer is, or file"`
 }
 
 // NewFetchDoc returns the document for a server, still without certificates.
@@ -47,7 +48,7 @@ func (d FetchDoc) Text(s *term.Streams) error {
 // PEM writes the certificates in PEM, each after lines that tell what it is.
 func (d FetchDoc) PEM(s *term.Streams) error {
 	for _, c := range d.Certificates {
-		_, err := fmt.Fprintf(s.Out, "# %s: %s\n# sha256: %s\n# source: %s\n%s", c.Kind, term.Safe(store.Printable(c.Label)), c.SHA256, c.Source, c.PEM)
+		_, err := fmt.Fprintf(s.Out, "# %s: %s\n# sha256: %s\n# source: %s\n%s", c.Kind, certfile.Comment(c.Label), c.SHA256, c.Source, c.PEM)
 		if err != nil {
 			return err
 		}

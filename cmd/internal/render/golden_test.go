@@ -169,6 +169,8 @@ func docs(t *testing.T) map[string]Doc {
 	})
 	dotnet := diagnose.Explain("機関 'intra.example' との SSL/TLS のセキュリティで保護されているチャネルに対する信頼関係を確立できませんでした。")
 	curl := diagnose.Explain("$ curl https://intra.example:8443/\ncurl: (60) SSL certificate problem: unable to get\n  local issuer certificate \x1b[31m\nVerify return code: 21 (unable to verify the first certificate)")
+	export := NewExportDoc("p12", "trust.p12")
+	export.Certificates = []ExportCertificate{{c.root.SHA256, c.root.Label()}, {c.evil.SHA256, c.evil.Label()}}
 	version := NewVersionDoc("1.2.3", "go1.26.0", "linux/amd64")
 
 	fetched := NewFetchDoc("www.example.com", "192.0.2.1:443")
@@ -193,6 +195,7 @@ func docs(t *testing.T) map[string]Doc {
 	} {
 		all[name+".txt"], all[name+".json"] = doc, doc
 	}
+	all["export.json"] = export
 	return all
 }
 

@@ -43,8 +43,12 @@ type ListRecord struct {
 	Problems   []store.Problem   `json:"problems"`
 	Match      *store.Match      `json:"match,omitempty" jsonschema:"what an item without a certificate applies to"`
 
-	raw []byte // DER
+	raw  []byte // DER
+	cert *store.Cert
 }
+
+// Cert returns the certificate, nil if the record has none.
+func (r ListRecord) Cert() *store.Cert { return r.cert }
 
 // NewListRecord describes an entry of a store at the time now.
 func NewListRecord(id store.ID, e store.Entry, now time.Time) ListRecord {
@@ -54,7 +58,7 @@ func NewListRecord(id store.ID, e store.Entry, now time.Time) ListRecord {
 	}
 	if e.Cert != nil {
 		r.Certificate = NewCertificate(e.Cert, now, false)
-		r.raw = e.Cert.Raw
+		r.raw, r.cert = e.Cert.Raw, e.Cert
 	} else {
 		r.Label = e.Label
 	}
@@ -154,6 +158,22 @@ var listViews = []struct {
 	{"pem", newPEMView},
 }
 
+// exportViews are views that are asked for by export alone.
+var exportViews = map[string]func(s *term.Streams, o ListOptions) ListView{"sqlite": newSQLiteView, "none": newSilentView}
+
+// silentView writes nothing but what is wrong.
+type silentView struct {
+	listing
+	s *term.Streams
+}
+
+func newSilentView(s *term.Streams, _ ListOptions) ListView { return &silentView{s: s} }
+
+func (v *silentView) End(ListSummary) error {
+	incomplete(v.s, v.header.Stores)
+	return nil
+}
+
 // ListFormats returns the names of the formats that [NewListView] knows, the
 // default first.
 func ListFormats() []string {
@@ -171,6 +191,9 @@ func NewListView(name string, s *term.Streams, o ListOptions) (ListView, error) 
 		if v.name == name || name == "" {
 			return v.view(s, o), nil
 		}
+	}
+	if view := exportViews[name]; view != nil {
+		return view(s, o), nil
 	}
 	return nil, unknownFormat(name, ListFormats())
 }

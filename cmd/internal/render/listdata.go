@@ -9,6 +9,7 @@ import (
 
 	"github.com/certtrust/certtrust/cmd/internal/term"
 	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/certfile"
 )
 
 // ListDoc is a listing as one document.
@@ -194,7 +195,7 @@ func (v *pemView) End(ListSummary) error {
 			continue
 		}
 		_, err := fmt.Fprintf(v.s.Out, "%s# label: %s\n# sha256: %s\n# stores: %s\n%s", between,
-			store.Printable(g.name()), g.SHA256, term.Safe(join(g.stores, " ")), pem)
+			certfile.Comment(g.name()), g.SHA256, term.Safe(join(g.stores, " ")), pem)
 		if err != nil {
 			return err
 		}

@@ -34,8 +34,9 @@ var schemas = []struct {
 		Results []map[string]any `json:"results"`
 	}{}, []string{Schema("diagnose-list")}},
 	{"diagnose-list-header", DiagnoseHeader{}, []string{Schema("diagnose-list")}},
-	{"fetch", FetchDoc{}, []string{Schema("fetch")}},
 	{"explain", ExplainDoc{}, []string{Schema("explain")}},
+	{"export", ExportDoc{}, []string{Schema("export")}},
+	{"fetch", FetchDoc{}, []string{Schema("fetch")}},
 	{"history", HistoryDoc{}, []string{Schema("history")}},
 	{"version", VersionDoc{}, []string{Schema("version")}},
 	{"error", ErrorDoc{}, []string{Schema("error")}},

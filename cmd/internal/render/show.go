@@ -11,6 +11,8 @@ import (
 
 	"github.com/certtrust/certtrust/cmd/internal/term"
 	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/certfile"
+	"github.com/certtrust/certtrust/store/lint"
 )
 
 // ShowDoc tells all about certificates.
@@ -39,10 +41,29 @@ type ShowCertificate struct {
 	IssuerURLs      []string         `json:"issuerURLs,omitempty"`
 	OCSPURLs        []string         `json:"ocspURLs,omitempty"`
 	RevocationURLs  []string         `json:"revocationURLs,omitempty"`
+	Policies        []string         `json:"policies,omitempty" jsonschema:"certificate policies, dotted OIDs"`
+	SCTs            []SCT            `json:"scts,omitempty" jsonschema:"proofs that certificate transparency logs have it"`
+	SubjectHash     string           `json:"subjectHash,omitempty" jsonschema:"the name of its link in a directory of OpenSSL"`
+	SubjectHashOld  string           `json:"subjectHashOld,omitempty" jsonschema:"the same for OpenSSL before 1.0 and Android"`
+	Kind            string           `json:"kind" jsonschema:"root, intermediate or leaf"`
+	From            string           `json:"from,omitempty" jsonschema:"where it was found in what was given; untrusted text"`
+	PrivateKey      bool             `json:"privateKey,omitempty" jsonschema:"its private key is beside it in the file"`
 	Extensions      []ShowExtension  `json:"extensions" jsonschema:"all of them, in the order of the certificate"`
 	In              []Holding        `json:"in" jsonschema:"the stores that hold the certificate"`
 	Concerns        []store.Concern  `json:"concerns" jsonschema:"what speaks against making it a trust anchor"`
+	Lint            []lint.Finding   `json:"lint,omitempty" jsonschema:"on request: programs that will refuse it as an anchor although a store trusts it"`
+
+	linted bool
 }
+
+// SCT is a signed certificate timestamp (RFC 6962, 3.2).
+type SCT struct {
+	Log  string    `json:"log" jsonschema:"the log's ID, lower-case hex"`
+	Time time.Time `json:"time"`
+}
+
+// WithLint adds what programs will refuse it.
+func (c *ShowCertificate) WithLint(findings []lint.Finding) { c.Lint, c.linted = findings, true }
 
 // NameConstraints are the names that a CA is limited to. Those that could not
 // be read are missing.
@@ -81,12 +102,16 @@ func NewShowCertificate(c *store.Cert, in []Holding, now time.Time, withPEM bool
 		Certificate: NewCertificate(c, now, withPEM),
 		Version:     c.Version,
 		SHA1:        hex.EncodeToString(sum[:]),
+		Kind:        c.Kind(),
 		In:          in,
 		Concerns:    store.Concerns(c, now),
 	}
 	if c.SPKI != nil {
 		pin := sha256.Sum256(c.SPKI)
 		out.SPKISHA256 = base64.StdEncoding.EncodeToString(pin[:])
+	}
+	if c.Version != 0 {
+		out.SubjectHash, out.SubjectHashOld = certfile.SubjectHash(c), certfile.OldSubjectHash(c)
 	}
 	for i, name := range keyUsages {
 		if usage, _ := c.KeyUsage(); usage&(1<<i) != 0 {
@@ -145,9 +170,14 @@ func (c ShowCertificate) write(w *textWriter) {
 	w.field("key", text(c.Key))
 	w.field("signature", text(c.Signature))
 	w.field("CA", Cell{Text: c.authority()})
+	if c.PrivateKey {
+		w.field("private key", Cell{"beside it in the file: keep it safe", term.Yellow})
+	}
+	w.field("found in", text(c.From))
 	w.field("key usage", text(strings.Join(c.KeyUsage, ", ")))
 	w.field("only for", text(join(c.PurposesLimit, ", ")))
 	w.field("names", texts(c.SubjectAltNames)...)
+	w.field("policies", text(strings.Join(c.Policies, ", ")))
 	w.field("name constraints", texts(c.NameConstraints.lines())...)
 	w.field("sha-256", Cell{Text: c.SHA256.String()})
 	w.field("sha-1", text(c.SHA1))
@@ -157,9 +187,19 @@ func (c ShowCertificate) write(w *textWriter) {
 	w.field("issuer at", texts(c.IssuerURLs)...)
 	w.field("ocsp", texts(c.OCSPURLs)...)
 	w.field("revocation list", texts(c.RevocationURLs)...)
+	for _, sct := range c.SCTs {
+		w.field("logged", Cell{Text: timeText(sct.Time) + " in " + sct.Log})
+	}
+	w.field("openssl hash", text(hashText(c.SubjectHash, c.SubjectHashOld)))
 	w.field("refused", Cell{store.Printable(prefixed("by strict parsers: ", c.ParseError)), term.Red})
 	for _, concern := range c.Concerns {
 		w.field("concern", Cell{concernText(concern), term.Yellow})
+	}
+	for _, f := range c.Lint {
+		w.field("lint", Cell{f.Code + ": " + f.String(), term.Yellow}, Cell{"source: " + f.Source, term.Dim})
+	}
+	if c.linted && len(c.Lint) == 0 {
+		w.field("lint", Cell{Text: "no program is known that will refuse it as an anchor"})
 	}
 	w.field("in", c.holdings()...)
 	if c.PEM != "" {
@@ -230,4 +270,11 @@ func (c ShowCertificate) holdings() []Cell {
 		cells = append(cells, cell)
 	}
 	return cells
+}
+
+func hashText(now, old string) string {
+	if now == "" {
+		return ""
+	}
+	return now + ", old " + old
 }
