@@ -49,7 +49,7 @@ var storeFixes = []fixRow{
 		summary: Text{"Get the authority's new root, compare its fingerprint, and replace the old copy with it.", "認証局の新しいルート証明書を入手し、フィンガープリントを確認して、古いものと置き換えます。"},
 		ways: []way{
 			{steps: []Text{stepFingerprint}},
-			{commands: []string{"certtrust trust new-ca.pem --replaces {old} --store {store}"}},
+			{commands: []string{"certtrust trust new-ca.pem --store {store}", "certtrust remove {old} --store {store}"}},
 			{on: "keychain", commands: []string{"sudo security delete-certificate -Z {oldsha1} -t /Library/Keychains/System.keychain", "sudo security add-trusted-cert -d -r trustRoot -p ssl -k /Library/Keychains/System.keychain new-ca.pem"}, admin: true},
 			{on: "windows", commands: []string{"certutil -delstore Root {oldsha1}", "certutil -addstore Root new-ca.pem"}, admin: true},
 			{on: "debian", steps: []Text{{"By hand: replace the old file in /usr/local/share/ca-certificates and run update-ca-certificates --fresh.", "手動の場合: /usr/local/share/ca-certificates の古いファイルを置き換え、update-ca-certificates --fresh を実行します。"}}, admin: true},
@@ -96,7 +96,7 @@ var storeFixes = []fixRow{
 	{id: "trust.use_system_store", who: "client", risk: "none", perStore: true,
 		summary: Text{"Or make the program follow the system's store.", "または、プログラムがシステムのストアを参照するように設定します。"},
 		ways: []way{
-			{commands: []string{"certtrust env", "certtrust link-system"}},
+			{on: "debian", title: "Python", commands: []string{"export REQUESTS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt"}},
 			{on: "nss", steps: []Text{{"Firefox: about:config, security.enterprise_roots.enabled = true (Windows, macOS), or the policy Certificates > ImportEnterpriseRoots.", "Firefox: about:config で security.enterprise_roots.enabled を true にする (Windows、macOS)、またはポリシー ImportEnterpriseRoots を設定します。"}}},
 			{on: "windows", title: "Java", commands: []string{"java -Djavax.net.ssl.trustStoreType=Windows-ROOT"}},
 			{title: "Node.js", commands: []string{"export NODE_USE_SYSTEM_CA=1"}},

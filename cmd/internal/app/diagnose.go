@@ -29,8 +29,6 @@ const (
 	probeTimeout = 15 * time.Second
 	// probesAtOnce is how many servers are asked at the same time.
 	probesAtOnce = 16
-	// maxTargets limits a list of servers, in bytes.
-	maxTargets = 16 << 20
 )
 
 // failOns are the values of --fail-on.
