@@ -101,11 +101,11 @@ requests REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=/other.pem replaces !
 pip REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=/other.pem replaces !
 conda REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=/other.pem replaces !
 aws REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=/other.pem replaces !`},
-		{"Requests in a relative path", map[string]string{"/work/my.pem": pem}, "PWD=/work|REQUESTS_CA_BUNDLE=my.pem|PIP_CERT=/none.pem|AWS_CA_BUNDLE=/work/my.pem", `
+		{"Requests in a relative path", map[string]string{"/proj/my.pem": pem}, "PWD=/proj|REQUESTS_CA_BUNDLE=my.pem|PIP_CERT=/none.pem|AWS_CA_BUNDLE=/proj/my.pem", `
 requests REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=my.pem replaces 1
 pip REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=my.pem replaces 1
 conda REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=my.pem replaces 1
-aws AWS_CA_BUNDLE AWS_CA_BUNDLE=/work/my.pem replaces 1`},
+aws AWS_CA_BUNDLE AWS_CA_BUNDLE=/proj/my.pem replaces 1`},
 		{"pip's and conda's own variables", map[string]string{"/home/user/my.pem": pem}, "PIP_CERT=~/my.pem|PIP_TRUSTED_HOST=pypi.example|CONDA_SSL_VERIFY=false", `
 pip PIP_CERT PIP_CERT=~/my.pem replaces 1
 pip PIP_TRUSTED_HOST PIP_TRUSTED_HOST=pypi.example disables for pypi.example
@@ -138,14 +138,14 @@ deno DENO_CERT DENO_CERT=/none adds !
 deno DENO_TLS_CA_STORE DENO_TLS_CA_STORE=system,mozilla adds 2`},
 
 		// npm: the project's file before the user's, and the environment before both.
-		{"npm's files", map[string]string{"/home/user/.npmrc": "; mine\n\nregistry=https://r.example\ncafile = ${HOME}/my.pem\nstrict-ssl=false\n", "/home/user/my.pem": pem, "/work/.npmrc": "strict-ssl = true\n"}, "PWD=/work|HOME=/home/user", `
+		{"npm's files", map[string]string{"/home/user/.npmrc": "; mine\n\nregistry=https://r.example\ncafile = ${HOME}/my.pem\nstrict-ssl=false\n", "/home/user/my.pem": pem, "/proj/.npmrc": "strict-ssl = true\n"}, "PWD=/proj|HOME=/home/user", `
 npm /home/user/.npmrc:4 cafile=${HOME}/my.pem replaces 1`},
 		{"npm's files and the environment", map[string]string{"/home/user/.npmrc": "cafile=/one.pem\nstrict-ssl=false", "/one.pem": pem, "/two.pem": both}, "npm_config_cafile=/two.pem", `
 npm /home/user/.npmrc:2 strict-ssl=false disables
 npm npm_config_cafile npm_config_cafile=/two.pem replaces 2`},
 		{"npm's certificates in the file", map[string]string{"/home/user/.npmrc": "ca[]=" + inline + "\n"}, "", `
 npm /home/user/.npmrc:1 ca[]=` + cut(strings.TrimSpace(pem)) + ` replaces 1`},
-		{"Yarn", map[string]string{"/home/user/.yarnrc": "# yarn lockfile v1\ncafile \"/my.pem\"\nstrict-ssl false\n", "/work/.yarnrc.yml": "nodeLinker: node-modules\nenableStrictSsl: true\n", "/my.pem": pem}, "PWD=/work", `
+		{"Yarn", map[string]string{"/home/user/.yarnrc": "# yarn lockfile v1\ncafile \"/my.pem\"\nstrict-ssl false\n", "/proj/.yarnrc.yml": "nodeLinker: node-modules\nenableStrictSsl: true\n", "/my.pem": pem}, "PWD=/proj", `
 yarn /home/user/.yarnrc:2 cafile=/my.pem replaces 1`},
 
 		// pip
@@ -158,10 +158,10 @@ pip /home/user/.config/pip/pip.conf:6 trusted-host=other.example:8443 disables f
 		{"Git", map[string]string{
 			"/etc/gitconfig":        "[http]\n\tsslVerify = false\n",
 			"/home/user/.gitconfig": "[user]\n\tname = Ann\n[http]\n\tsslVerify = true ; again\n\tsslCAInfo = \"~/my.pem\"\n[http \"https://git.example/\"]\n\tsslVerify = off # mine\n[https]\nsslVerify=false\n",
-			"/home/user/my.pem":     pem, "/work/.git/config": "[http]\nsslCAInfo=/two.pem\n", "/two.pem": both,
-		}, "PWD=/work", `
+			"/home/user/my.pem":     pem, "/proj/.git/config": "[http]\nsslCAInfo=/two.pem\n", "/two.pem": both,
+		}, "PWD=/proj", `
 git /home/user/.gitconfig:7 http.https://git.example/.sslVerify=off disables for https://git.example/
-git /work/.git/config:2 http.sslCAInfo=/two.pem replaces 2`},
+git /proj/.git/config:2 http.sslCAInfo=/two.pem replaces 2`},
 		{"Git, one line and no value", map[string]string{"/home/user/.gitconfig": "[http] sslVerify\n[http \"https://b.example\"] sslVerify = no\n"}, "", `
 git /home/user/.gitconfig:2 http.https://b.example.sslVerify=no disables for https://b.example`},
 		{"Git's variables", map[string]string{"/etc/ssl/certs/5ad8a5d6.0": pem, "/my.pem": pem}, "GIT_SSL_NO_VERIFY=|GIT_SSL_CAINFO=/my.pem", `
