@@ -110,6 +110,7 @@ const (
 	ActionRemove  Action = "remove"  // take it out
 	ActionRebuild Action = "rebuild" // bring what is generated up to date
 	ActionMend    Action = "mend"    // remove or correct what is broken
+	ActionLink    Action = "link"    // make the store follow another, or no longer
 )
 
 // Refused is a change or a problem that a store cannot do anything about.

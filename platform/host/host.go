@@ -48,6 +48,9 @@ type Host struct {
 	// the caller made it.
 	Runner func(ctx context.Context, c Command) (Output, error)
 
+	// Secrets gives the passwords of stores; nil = there are none.
+	Secrets Secrets
+
 	// Fault, if set, is called before every write operation and program run
 	// with the operation ("create", "write", "sync", "rename", "link",
 	// "symlink", "remove", "mkdir", "chmod", "lock", "run") and the path that

@@ -3,6 +3,7 @@ package host
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -46,6 +47,16 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
 // LogValue returns "[secret]".
 func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
+
+// Secrets gives the passwords of stores, which are named by their IDs.
+type Secrets interface {
+	// Given returns a password that is at hand without asking anybody.
+	Given(id string) (Secret, bool)
+	// CanAsk reports whether a person can be asked for one.
+	CanAsk() bool
+	// Ask returns the password at hand, or else asks a person for it, once.
+	Ask(ctx context.Context, id, prompt string) (Secret, error)
+}
 
 // maxSecret is how long a password may be, in bytes.
 const maxSecret = 64 << 10

@@ -1,0 +1,483 @@
+package nss
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/platform/sqlite"
+	"github.com/certtrust/certtrust/store"
+)
+
+// chunk is how many certificates are changed in one transaction: others do not
+// have to wait long for it.
+const chunk = 1000
+
+// Apply plans again, and does it if the steps are the same.
+func (s *Store) Apply(ctx context.Context, p store.Plan) (store.Receipt, error) {
+	receipt, err := s.apply(ctx, p)
+	if err != nil {
+		return store.Receipt{}, s.fail("apply", err)
+	}
+	return receipt, nil
+}
+
+func (s *Store) apply(ctx context.Context, p store.Plan) (store.Receipt, error) {
+	if p.Store != s.info.ID {
+		return store.Receipt{}, store.Because(store.ErrInput, "the plan is for %s", store.Printable(string(p.Store)))
+	}
+	st, err := s.readable(ctx)
+	if err != nil {
+		return store.Receipt{}, err
+	}
+	again := s.plan(st, p)
+	switch {
+	case !p.SameSteps(again.plan):
+		return store.Receipt{}, store.ErrStale
+	case again.plan.Empty():
+		return store.Receipt{Store: s.info.ID}, nil
+	}
+	if w := s.info.Access.Write; w != nil && w.Kind != store.NeedsSecret {
+		return store.Receipt{}, w.Err("apply", s.info.ID)
+	}
+	if err := ctx.Err(); err != nil {
+		return store.Receipt{}, err
+	}
+	if again.edits.link != nil {
+		if err := s.relink(again.edits.link); err != nil {
+			return store.Receipt{}, err
+		}
+	}
+	if !again.edits.empty() {
+		if err := s.write(ctx, st, p, again); err != nil {
+			if again.edits.link != nil {
+				err = errors.Join(err, s.relink(again.edits.link.back()))
+			}
+			return store.Receipt{}, err
+		}
+	}
+	return store.Receipt{Store: s.info.ID, Done: again.plan.Steps, Undo: again.plan.Undo, Notices: again.plan.Notices}, nil
+}
+
+// plan plans what p wants for a state.
+func (s *Store) plan(st *state, p store.Plan) *planner {
+	again := s.newPlanner(st)
+	if len(p.Repair) > 0 {
+		again.repair(p.Repair)
+	} else {
+		again.changes(p.Want)
+	}
+	return again
+}
+
+// write makes the edits of a plan, which is p.
+func (s *Store) write(ctx context.Context, st *state, p store.Plan, first *planner) error {
+	password, err := s.password(ctx, st, first.edits.signs())
+	if err != nil {
+		return err
+	}
+	undo, err := s.create(ctx, st)
+	if err != nil {
+		return err
+	}
+	// Changes of more certificates than one transaction should hold are made
+	// in several. The record of the whole is the plan's own undo list, which
+	// is on disk before anything is begun if a journal is kept.
+	done := 0
+	for done < max(1, len(first.edits.targets)) {
+		n, err := s.transaction(ctx, p, first, done, password)
+		if err == nil {
+			done += n
+			ctx = context.WithoutCancel(ctx) // from here on it is all or nothing
+			continue
+		}
+		if done > 0 {
+			err = errors.Join(err, s.takeBack(ctx, first, done))
+		} else {
+			err = errors.Join(err, undo())
+		}
+		return err
+	}
+	return s.readBack(context.WithoutCancel(ctx), first)
+}
+
+// takeBack undoes the first transactions of a change that needs several.
+func (s *Store) takeBack(ctx context.Context, first *planner, done int) error {
+	fps := map[store.Fingerprint]bool{}
+	for _, t := range first.edits.targets[:done] {
+		fps[t.cert.SHA256] = true
+	}
+	var want []store.Change
+	for _, c := range first.plan.Undo {
+		if fps[c.Fingerprint] {
+			want = append(want, c)
+		}
+	}
+	back, err := s.Plan(ctx, want)
+	if err == nil {
+		_, err = s.apply(ctx, back)
+	}
+	if err != nil {
+		return store.Because(store.ErrPartial, "the first %d certificates were changed, and that could not be taken back: %w", done, err)
+	}
+	return nil
+}
+
+// password returns the database's password if there is one and it is needed:
+// the one that is at hand, or that a person gives.
+func (s *Store) password(ctx context.Context, st *state, needed bool) (*host.Secret, error) {
+	if st.login != locked || !needed || s.host.Secrets == nil {
+		return nil, nil
+	}
+	secret, err := s.host.Secrets.Ask(ctx, string(s.o.ID), "Primary password of "+s.o.Title)
+	if err != nil {
+		return nil, store.Because(store.ErrSecret, "%w", err)
+	}
+	keys, err := st.entry.unlock(secret)
+	if err != nil {
+		return nil, err
+	}
+	if keys == nil {
+		return nil, store.Because(store.ErrSecret, "this is not the primary password of the database")
+	}
+	return &secret, nil
+}
+
+// transaction makes the edits of up to a chunk of targets, beginning with the
+// number from, and everything else with the first. It returns how many targets
+// it made.
+func (s *Store) transaction(ctx context.Context, p store.Plan, first *planner, from int, password *host.Secret) (int, error) {
+	attached := map[string]string{}
+	src := source{certName: "main", keyName: "k"}
+	if sqlite.Exists(s.host, s.keys) {
+		attached["k"] = s.keys
+	}
+	db, err := sqlite.Write(ctx, s.host, s.certs, attached)
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+	src.certs = db
+	if len(attached) > 0 {
+		src.keys = db
+	}
+	inside := func() (*state, error) {
+		st := newState()
+		st.exists, st.keydb = true, src.keys != nil
+		if err := s.readModules(st); err != nil {
+			return nil, err
+		}
+		if err := s.readObjects(ctx, src, st); err != nil {
+			return nil, err
+		}
+		return st, s.readKeys(ctx, src, st, password)
+	}
+	st, err := inside()
+	if err != nil {
+		return 0, err
+	}
+	e := &first.edits
+	if from == 0 {
+		// What others did since then is seen now, and nothing can come between.
+		now := s.plan(st, p)
+		if first.plan.Store != now.plan.Store || !sameButFiles(first.plan, now.plan) {
+			return 0, store.ErrStale
+		}
+		e = &now.edits
+	} else {
+		for _, t := range e.targets[from:] {
+			if !t.adds() {
+				t.objects = st.find(t.cert.SHA256)
+			}
+		}
+	}
+	part := e.targets[from:min(len(e.targets), from+chunk)]
+	ctx = context.WithoutCancel(ctx)
+	w := &writer{ctx: ctx, s: s, db: db, src: src, st: st}
+	if err := w.begin(); err != nil {
+		return 0, err
+	}
+	defer w.end()
+	if from == 0 {
+		for _, t := range e.dropTrust {
+			if err := w.dropTrust(t); err != nil {
+				return 0, err
+			}
+		}
+		for _, name := range e.dropSigs {
+			if err := db.Exec(ctx, "DELETE FROM k.metaData WHERE id = ?", name); err != nil {
+				return 0, err
+			}
+		}
+	}
+	for _, t := range part {
+		if err := w.target(t); err != nil {
+			return 0, err
+		}
+	}
+	after, err := inside()
+	if err != nil {
+		return 0, err
+	}
+	if err := s.verify(after, part); err != nil {
+		return 0, err
+	}
+	return max(1, len(part)), db.Commit()
+}
+
+// sameButFiles compares plans of which the second may be made when the files
+// are there already.
+func sameButFiles(a, b store.Plan) bool {
+	plain := func(p store.Plan) store.Plan {
+		p.Steps = append([]store.Step{}, p.Steps...)
+		for i := range p.Steps {
+			p.Steps[i].Files = nil
+		}
+		return p
+	}
+	return plain(a).SameSteps(plain(b))
+}
+
+// readBack reads what was written as any other program would.
+func (s *Store) readBack(ctx context.Context, first *planner) error {
+	st, err := s.read(ctx)
+	if err == nil {
+		err = s.verify(st, first.edits.targets)
+	}
+	if err != nil {
+		return store.Because(store.ErrPartial, "it was written, but what is there now is something else: %w", err)
+	}
+	return nil
+}
+
+// verify makes sure that targets are in a state.
+func (s *Store) verify(st *state, targets []*target) error {
+	byPrint := map[store.Fingerprint]*certObject{}
+	for _, c := range st.certs {
+		byPrint[c.cert.SHA256] = c
+	}
+	for _, t := range targets {
+		c := byPrint[t.cert.SHA256]
+		if t.gone != (c == nil) {
+			return store.Because(store.ErrFailed, "whether %s is there is not as it was written", t.cert.SHA256.Short())
+		}
+		if t.gone {
+			continue
+		}
+		if t.setLabel && c.label != t.label {
+			return store.Because(store.ErrFailed, "the name of %s is not as it was written", t.cert.SHA256.Short())
+		}
+		if !t.setTrust {
+			continue
+		}
+		for _, o := range st.of(c.cert) {
+			if o.bad+o.missing > 0 || o.matches(c.cert) && !o.levels.trust().Equal(t.levels.trust(), true) {
+				return store.Because(store.ErrFailed, "the trust of %s is not as it was written", t.cert.SHA256.Short())
+			}
+		}
+		if got, _ := st.effective(c.cert); !got.trust().Equal(t.levels.trust(), true) {
+			return store.Because(store.ErrFailed, "the trust of %s is not as it was written", t.cert.SHA256.Short())
+		}
+	}
+	return nil
+}
+
+// writer writes objects in a transaction.
+type writer struct {
+	ctx  context.Context
+	s    *Store
+	db   *sqlite.DB
+	src  source
+	st   *state
+	sign *signer
+	next int64
+
+	statements map[string]func(args ...any) error
+	closers    []func()
+}
+
+func (w *writer) begin() error {
+	w.statements = map[string]func(args ...any) error{}
+	w.next = w.s.host.Now().UnixMicro() & maxID
+	if w.st.login == unlocked {
+		var err error
+		if w.sign, err = w.st.keys.newSigner(w.st.entry.iterations()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *writer) end() {
+	for _, close := range w.closers {
+		close()
+	}
+}
+
+// maxID is the largest number of an object.
+const maxID = 0x3fffffff
+
+// newID returns a number that no object has.
+func (w *writer) newID() int64 {
+	for w.next == 0 || w.st.ids[w.next] {
+		w.next = (w.next + 1) & maxID
+	}
+	w.st.ids[w.next] = true
+	return w.next
+}
+
+// exec runs a statement, which is prepared once.
+func (w *writer) exec(statement string, args ...any) error {
+	run := w.statements[statement]
+	if run == nil {
+		var closer func()
+		var err error
+		if run, closer, err = w.db.Prepare(w.ctx, statement); err != nil {
+			return err
+		}
+		w.statements[statement] = run
+		w.closers = append(w.closers, closer)
+	}
+	return run(args...)
+}
+
+// value is an attribute with its value.
+type value struct {
+	attr  attribute
+	value []byte
+}
+
+// insert writes an object.
+func (w *writer) insert(id int64, row []value) error {
+	var columns, marks strings.Builder
+	args := []any{id}
+	for _, v := range row {
+		columns.WriteString(", " + v.attr.column())
+		marks.WriteString(", ?")
+		args = append(args, stored(v.value))
+	}
+	return w.exec("INSERT INTO main.nssPublic (id"+columns.String()+") VALUES (?"+marks.String()+")", args...)
+}
+
+// drop deletes an object and its signatures.
+func (w *writer) drop(id int64) error {
+	if err := w.exec("DELETE FROM main.nssPublic WHERE id = ?", id); err != nil || w.src.keys == nil {
+		return err
+	}
+	prefix := fmt.Sprintf("sig_cert_%08x_", uint32(id))
+	return w.exec("DELETE FROM k.metaData WHERE id >= ? AND id < ?", prefix, prefix[:len(prefix)-1]+"`")
+}
+
+func (w *writer) dropTrust(t *trustObject) error { return w.drop(t.id) }
+
+// target makes one certificate what it shall be.
+func (w *writer) target(t *target) error {
+	if t.gone {
+		for _, o := range t.objects {
+			if err := w.drop(o.id); err != nil {
+				return err
+			}
+		}
+		for _, o := range w.st.of(t.cert) {
+			if !w.st.keeps(o, t.cert) {
+				if err := w.dropTrust(o); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	yes, no := []byte{1}, []byte{0}
+	serial := serialOf(t.cert.Raw)
+	if t.adds() {
+		row := []value{
+			{aClass, be32(classCert)}, {aToken, yes}, {aPrivate, no}, {aLabel, []byte(t.label)}, {aValue, t.cert.Raw},
+			{aCertType, be32(0)}, {aIssuer, t.cert.Issuer.Raw}, {aSerial, serial}, {aSubject, t.cert.Subject.Raw},
+			{aID, keyID(t.cert)}, {aModifiable, yes},
+		}
+		if address := emailOf(t.cert); address != "" {
+			row = append(row, value{aEmail, []byte(address)})
+		}
+		if err := w.insert(w.newID(), row); err != nil {
+			return err
+		}
+	} else if t.setLabel {
+		for _, o := range t.objects {
+			if err := w.exec("UPDATE main.nssPublic SET "+aLabel.column()+" = ? WHERE id = ?", stored([]byte(t.label)), o.id); err != nil {
+				return err
+			}
+		}
+	}
+	if !t.setTrust {
+		return nil
+	}
+	// An object that is written anew keeps its number.
+	ids := map[int]int64{}
+	for _, o := range w.st.of(t.cert) {
+		if w.st.keeps(o, t.cert) {
+			continue
+		}
+		if ids[o.kind] == 0 {
+			ids[o.kind] = o.id
+		}
+		if err := w.dropTrust(o); err != nil {
+			return err
+		}
+	}
+	for _, kind := range w.s.writes(w.st) {
+		id := ids[kind]
+		if id == 0 {
+			id = w.newID()
+		}
+		if err := w.trust(id, kind, t, serial); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keeps reports whether a trust object with the issuer and serial number of c
+// is about another certificate that is there, too.
+func (st *state) keeps(t *trustObject, c *store.Cert) bool {
+	for _, o := range st.certs {
+		if o.cert.SHA256 != c.SHA256 && issuedOf(o.cert) == issuedOf(c) && !t.matches(c) && t.matches(o.cert) {
+			return true
+		}
+	}
+	return false
+}
+
+// trust writes a trust object and signs it.
+func (w *writer) trust(id int64, number int, t *target, serial []byte) error {
+	k := kinds[number]
+	row := []value{{aClass, be32(k.class)}, {aToken, []byte{1}}, {aPrivate, []byte{0}}, {aLabel, nil}, {aModifiable, []byte{1}},
+		{aIssuer, t.cert.Issuer.Raw}, {aSerial, serial}}
+	var signed []value
+	for i, f := range fields {
+		l := t.levels[i]
+		if l == levelUnknown {
+			l = levelNone
+		}
+		signed = append(signed, value{k.field(f), be32(k.values[l])})
+	}
+	if number == newKind {
+		signed = append(signed, value{aHash, hashFor(number, t.cert)}, value{aHashAlg, be32(hashSHA256)})
+	} else {
+		signed = append(signed, value{aStepUp, []byte{0}}, value{aSHA1, hashFor(number, t.cert)}, value{aMD5, md5Of(t.cert.Raw)})
+	}
+	if err := w.insert(id, append(row, signed...)); err != nil || w.sign == nil {
+		return err
+	}
+	for _, v := range signed {
+		sig, err := w.sign.sign(signature{uint32(id), v.attr, v.value})
+		if err != nil {
+			return err
+		}
+		if err := w.exec("INSERT OR REPLACE INTO k.metaData (id, item1, item2) VALUES (?, ?, NULL)", sigName(id, v.attr), sig); err != nil {
+			return err
+		}
+	}
+	return nil
+}

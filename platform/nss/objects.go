@@ -1,0 +1,189 @@
+package nss
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/certtrust/certtrust/store"
+)
+
+// attribute is the number of a PKCS#11 attribute. Its column is "a" and the
+// number in hex.
+type attribute uint32
+
+func (a attribute) column() string { return fmt.Sprintf("a%x", uint32(a)) }
+
+// The attributes that are read or written (PKCS#11 v3.2, and pkcs11n.h of NSS).
+const (
+	aClass      attribute = 0x0
+	aToken      attribute = 0x1
+	aPrivate    attribute = 0x2
+	aLabel      attribute = 0x3
+	aValue      attribute = 0x11
+	aCertType   attribute = 0x80
+	aIssuer     attribute = 0x81
+	aSerial     attribute = 0x82
+	aHashAlg    attribute = 0x8c
+	aSubject    attribute = 0x101
+	aID         attribute = 0x102
+	aModifiable attribute = 0x170
+	aHash       attribute = 0x635 // of CKO_TRUST
+	aEmail      attribute = 0xce534352
+	aStepUp     attribute = 0xce536360
+	aSHA1       attribute = 0xce5363b4 // of CKO_NSS_TRUST
+	aMD5        attribute = 0xce5363b5
+)
+
+// The object classes.
+const (
+	classCert     = 0x1
+	classKey      = 0x3 // a private key
+	classTrust    = 0xb // CKO_TRUST: read first by NSS 3.114 and newer
+	classNSSTrust = 0xce534353
+)
+
+const hashSHA256 = 0x250 // CKM_SHA256
+
+// level is how much a trust object trusts, in a form that both kinds share.
+type level int
+
+const (
+	levelNone       level = iota // a chain must end elsewhere
+	levelPeer                    // this certificate alone
+	levelAnchor                  // it and what it issued
+	levelDistrusted              // refused
+	levelValid                   // a CA, but no anchor: only the older kind can tell it from none
+	levelUnknown                 // says nothing
+)
+
+// decisions are what the levels mean to readers.
+var decisions = map[level]store.Decision{
+	levelNone: store.Unspecified, levelPeer: store.Peer, levelAnchor: store.Trusted,
+	levelDistrusted: store.Distrusted, levelValid: store.Unspecified, levelUnknown: store.Unspecified,
+}
+
+// field is one of the things that trust is about, with its attribute in each
+// kind of trust object.
+type field struct {
+	purpose store.Purpose
+	old     attribute // in CKO_NSS_TRUST
+	new     attribute // in CKO_TRUST
+}
+
+var fields = []field{
+	{store.PurposeServerAuth, 0xce536358, 0x62c},
+	{store.PurposeClientAuth, 0xce536359, 0x62d},
+	{store.PurposeCodeSigning, 0xce53635a, 0x62e},
+	{store.PurposeEmail, 0xce53635b, 0x62f},
+}
+
+// levels is what a trust object says of each of fields.
+type levels [4]level
+
+// The places in levels.
+const (
+	server = iota
+	client
+	code
+	email
+)
+
+// trust returns the levels as rules.
+func (l levels) trust() store.Trust {
+	t := store.Trust{}
+	for i, f := range fields {
+		t = append(t, store.Rule{Purpose: f.purpose, Decision: decisions[l[i]]})
+	}
+	return t.Normal()
+}
+
+// trusts reports whether anything is trusted.
+func (l levels) trusts() bool {
+	return slices.Contains(l[:], levelAnchor) || slices.Contains(l[:], levelPeer)
+}
+
+// says reports whether the levels differ from no trust at all.
+func (l levels) says() bool {
+	return slices.ContainsFunc(l[:], func(x level) bool { return decisions[x] != store.Unspecified })
+}
+
+// String writes the levels as certutil does: three fields, in which T stands
+// for client authentication.
+func (l levels) String() string {
+	letters := map[level]string{levelPeer: "P", levelAnchor: "C", levelDistrusted: "p", levelValid: "c"}
+	first := letters[l[server]]
+	if l[client] == levelAnchor {
+		first += "T"
+	}
+	return first + "," + letters[l[email]] + "," + letters[l[code]]
+}
+
+// kind is one of the two kinds of trust objects.
+type kind struct {
+	name   string
+	class  uint32
+	field  func(field) attribute
+	values map[level]uint32
+	// hashes are the attributes that name the certificate.
+	hashes []attribute
+	signed []attribute // what is signed besides the fields
+}
+
+// kinds are the kinds of trust objects, the one that newer readers prefer
+// first.
+var kinds = []kind{
+	{
+		name: "CKO_TRUST", class: classTrust, field: func(f field) attribute { return f.new },
+		values: map[level]uint32{levelUnknown: 0, levelPeer: 1, levelAnchor: 2, levelDistrusted: 3, levelNone: 4, levelValid: 4},
+		hashes: []attribute{aHash}, signed: []attribute{aHash, aHashAlg},
+	},
+	{
+		name: "CKO_NSS_TRUST", class: classNSSTrust, field: func(f field) attribute { return f.old },
+		values: map[level]uint32{levelPeer: 0xce534351, levelAnchor: 0xce534352, levelNone: 0xce534353,
+			levelUnknown: 0xce534355, levelDistrusted: 0xce53435a, levelValid: 0xce53435b},
+		hashes: []attribute{aSHA1, aMD5}, signed: []attribute{aStepUp, aSHA1, aMD5},
+	},
+}
+
+// The kinds by their place in kinds.
+const (
+	newKind = 0
+	oldKind = 1
+)
+
+// levelOf reads a value of the kind.
+func (k kind) levelOf(value []byte) level {
+	if len(value) == 4 {
+		n := binary.BigEndian.Uint32(value)
+		for _, l := range []level{levelNone, levelPeer, levelAnchor, levelDistrusted, levelValid} {
+			if k.values[l] == n {
+				return l
+			}
+		}
+	}
+	return levelUnknown
+}
+
+// be32 is how NSS stores a number.
+func be32(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
+
+// nothing is what NSS stores for an empty value: in SQLite it could not be told
+// from a missing one.
+var nothing = []byte{0xa5, 0x00, 0x5a}
+
+// stored returns a value as NSS stores it.
+func stored(value []byte) []byte {
+	if len(value) == 0 {
+		return nothing
+	}
+	return value
+}
+
+// plainValue undoes stored.
+func plainValue(value []byte) []byte {
+	if string(value) == string(nothing) {
+		return []byte{}
+	}
+	return value
+}

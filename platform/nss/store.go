@@ -1,0 +1,226 @@
+// Package nss reads and writes the certificate databases of NSS, which
+// Firefox, Thunderbird, the Chromium family on Linux and others use: cert9.db,
+// which holds certificates and what they are trusted for, and key4.db, which
+// holds what proves that nobody else has changed that.
+//
+// There are two kinds of trust objects. NSS before 3.114 knows only the older
+// one; newer versions write the newer one and believe it first. What is written
+// here is what every version that could use a database takes for the same.
+package nss
+
+import (
+	"context"
+	"iter"
+	"path"
+	"slices"
+
+	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/platform/sqlite"
+	"github.com/certtrust/certtrust/store"
+)
+
+// Backend is what the IDs of these stores begin with.
+const Backend = "nss"
+
+// Options tell what a database belongs to.
+type Options struct {
+	ID          store.ID
+	Title       string
+	Scope       store.Scope
+	Owner       string
+	Default     bool
+	DerivedFrom store.ID
+	Readers     []string
+	// Profile: it belongs to one program of the Firefox family alone, which
+	// takes a server's own certificate only as an anchor, and whose NSS is the
+	// only one that counts. Otherwise programs with any version may share it.
+	Profile bool
+	// Program is what has to be started again after trust was taken away.
+	Program string
+	// Running reports whether a program uses the database; nil = unknown.
+	Running func() bool
+	// Write is what is known to keep it from being written.
+	Write *store.Obstacle
+}
+
+// Store is a database: a [store.Editor] and [store.Repairer].
+type Store struct {
+	host        *host.Host
+	dir         string
+	certs, keys string // the paths of its files
+	o           Options
+	info        store.Info
+}
+
+var (
+	_ store.Editor   = (*Store)(nil)
+	_ store.Repairer = (*Store)(nil)
+)
+
+// Open opens the database in a directory, which need not exist yet.
+func Open(h *host.Host, dir string, o Options) *Store {
+	s := &Store{host: h, dir: dir, certs: path.Join(dir, "cert9.db"), keys: path.Join(dir, "key4.db"), o: o}
+	purposes := []store.Purpose{}
+	for _, f := range fields {
+		purposes = append(purposes, f.purpose)
+	}
+	s.info = store.Info{
+		ID: o.ID, Backend: Backend, Title: o.Title, Scope: o.Scope, Owner: o.Owner, Location: dir,
+		Default: o.Default, DerivedFrom: o.DerivedFrom, Readers: o.Readers,
+		Express: store.Express{
+			Purposes:  purposes,
+			Decisions: []store.Decision{store.Trusted, store.Peer, store.Distrusted, store.Unspecified},
+			Labels:    true,
+		},
+	}
+	if !h.Live {
+		s.info.Root = h.Root
+	}
+	s.info.Access.Read, s.info.Access.Write = s.obstacles()
+	return s
+}
+
+func (s *Store) path(name string) string { return path.Join(s.dir, name) }
+
+// Dir returns the directory that it lies in.
+func (s *Store) Dir() string { return s.dir }
+
+// Info returns what was found when the store was opened.
+func (s *Store) Info() store.Info { return s.info }
+
+// obstacles looks at what is in the way, opening as little as it can.
+func (s *Store) obstacles() (read, write *store.Obstacle) {
+	if uid, foreign := s.host.Foreign(s.dir); foreign {
+		o := &store.Obstacle{Kind: store.NeedsElevation,
+			Text: "it belongs to another user (" + s.ownerName(uid) + "), as whom root does not act by itself",
+			Hint: "name the user: --for-user " + s.ownerName(uid)}
+		return o, o
+	}
+	exists := sqlite.Exists(s.host, s.certs)
+	switch {
+	case !exists && sqlite.Exists(s.host, s.path("cert8.db")):
+		o := &store.Obstacle{Kind: store.ReadOnly,
+			Text: "there is only a database of the old form (cert8.db), and a new one beside it would hide what it holds",
+			Hint: "start the program that it belongs to once, which converts it"}
+		return o, o
+	case s.o.Write != nil:
+		return nil, s.o.Write
+	case !s.host.Live:
+		return nil, &store.Obstacle{Kind: store.ReadOnly, Text: "an offline root is only read"}
+	case !s.host.Writable(s.dir):
+		kind, hint := store.NeedsElevation, "run it with sudo"
+		if s.o.Scope == store.ScopeUser || s.host.EUID == 0 {
+			kind, hint = store.ReadOnly, "look at the permissions of "+s.dir
+		}
+		return nil, &store.Obstacle{Kind: kind, Text: "this user cannot write to " + s.dir, Hint: hint}
+	}
+	if exists && s.needsPassword() {
+		if _, ok := s.givenPassword(); !ok && !s.mayAsk() {
+			return nil, &store.Obstacle{Kind: store.NeedsSecret, Text: "it has a primary password, without which trust in it cannot be changed",
+				Hint: "--store-password-file " + string(s.o.ID) + "=FILE; certificates can be removed without it"}
+		}
+	}
+	return nil, nil
+}
+
+func (s *Store) ownerName(uid int) string {
+	if name := s.host.UserName(uid); name != "" {
+		return name
+	}
+	return "the user ID " + itoa(uid)
+}
+
+// needsPassword reports whether there is a primary password.
+func (s *Store) needsPassword() bool {
+	if !sqlite.Exists(s.host, s.keys) {
+		return false
+	}
+	ctx := context.Background()
+	db, err := sqlite.Glance(ctx, s.host, s.keys)
+	if err != nil {
+		return false // it is told when it is read
+	}
+	defer db.Close()
+	var needs bool
+	db.Query(ctx, "SELECT item1, item2 FROM metaData WHERE id = 'password'", nil, func(scan func(...any) error) error {
+		var salt, check []byte
+		if scan(&salt, &check) != nil || len(check) == 0 {
+			return nil
+		}
+		keys, err := passwordEntry{salt, check}.unlock(host.Secret{})
+		needs = err == nil && keys == nil
+		return nil
+	})
+	return needs
+}
+
+// givenPassword returns the password, if it is at hand without asking.
+func (s *Store) givenPassword() (host.Secret, bool) {
+	if s.host.Secrets == nil {
+		return host.Secret{}, false
+	}
+	return s.host.Secrets.Given(string(s.o.ID))
+}
+
+func (s *Store) mayAsk() bool { return s.host.Secrets != nil && s.host.Secrets.CanAsk() }
+
+// Entries yields the certificates in the order of their objects, then trust
+// without a certificate.
+func (s *Store) Entries(ctx context.Context) iter.Seq2[store.Entry, error] {
+	return func(yield func(store.Entry, error) bool) {
+		st, err := s.readable(ctx)
+		if err != nil {
+			yield(store.Entry{}, s.fail("read", err))
+			return
+		}
+		s.entries(st, yield)
+	}
+}
+
+// readable reads the database, unless it is known that it cannot be.
+func (s *Store) readable(ctx context.Context) (*state, error) {
+	if err := s.info.Access.Read.Err("read", s.info.ID); err != nil {
+		return nil, err
+	}
+	return s.read(ctx)
+}
+
+// fail puts an error into the module's form. The path is told once.
+func (s *Store) fail(op string, err error) error {
+	if e, ok := err.(*store.Error); ok {
+		if e.Store != "" {
+			return err
+		}
+		at := e.Path
+		if at == "" {
+			at = s.certs
+		}
+		return &store.Error{Op: op, Store: s.info.ID, Path: at, Err: e.Err, Hint: e.Hint}
+	}
+	return &store.Error{Op: op, Store: s.info.ID, Path: s.certs, Err: err}
+}
+
+// Problems yields what is wrong with the database.
+func (s *Store) Problems(ctx context.Context) iter.Seq2[store.Problem, error] {
+	return func(yield func(store.Problem, error) bool) {
+		st, err := s.readable(ctx)
+		if err != nil {
+			yield(store.Problem{}, s.fail("read", err))
+			return
+		}
+		for _, f := range s.findings(st) {
+			if !yield(f.problem, nil) {
+				return
+			}
+		}
+	}
+}
+
+// files are what a change writes.
+func (s *Store) files(st *state) []string {
+	files := []string{s.certs, s.keys}
+	if !st.exists {
+		return append(files, s.path("pkcs11.txt"))
+	}
+	return slices.Clip(files)
+}

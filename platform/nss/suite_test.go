@@ -1,0 +1,198 @@
+package nss
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/platform/sqlite"
+	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/storetest"
+)
+
+// secrets are passwords that tests have at hand.
+type secrets map[string]string
+
+func (s secrets) Given(id string) (host.Secret, bool) {
+	p, ok := s[id]
+	return host.NewSecret([]byte(p)), ok
+}
+func (s secrets) CanAsk() bool { return false }
+func (s secrets) Ask(_ context.Context, id, _ string) (host.Secret, error) {
+	p, ok := s.Given(id)
+	if !ok {
+		return p, errors.New("there is none at hand")
+	}
+	return p, nil
+}
+
+// layout is a form in which databases come.
+type layout struct {
+	name     string
+	profile  bool   // of one program of the Firefox family
+	columns  string // "" = there is no database yet
+	password string
+	unsigned bool // key4.db has no password entry
+	nokeys   bool
+}
+
+var layouts = []layout{
+	{name: "not there yet"},
+	{name: "a profile that is not there yet", profile: true},
+	{name: "shared, of an older NSS", columns: columnsShared},
+	{name: "shared, of a newer NSS", columns: columnsProfile},
+	{name: "a profile of a newer NSS", profile: true, columns: columnsProfile},
+	{name: "a profile of an older NSS", profile: true, columns: columnsShared},
+	{name: "with a primary password", profile: true, columns: columnsProfile, password: "a pass word"},
+	{name: "never initialized", columns: columnsShared, unsigned: true},
+	{name: "without key4.db", columns: columnsProfile, nokeys: true},
+}
+
+const testID = "nss:test"
+
+// dir is where the database lies on the fake machine.
+const dir = "/home/user/db"
+
+// box is a fake machine with a database.
+type box struct {
+	t    *testing.T
+	host *host.Host
+	o    Options
+}
+
+func newBox(t *testing.T, l layout) *box {
+	t.Helper()
+	root := storetest.TempDir(t)
+	b := &box{t: t, host: host.Fake(root), o: Options{
+		ID: testID, Title: "Test database", Scope: store.ScopeUser, Profile: l.profile, Program: "Test", Default: true}}
+	if l.password != "" {
+		b.host.Secrets = secrets{testID: l.password}
+	}
+	if err := os.MkdirAll(filepath.Join(root, "home/user"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if l.columns != "" {
+		b.make(l)
+	}
+	return b
+}
+
+// make makes an empty database as NSS would.
+func (b *box) make(l layout) {
+	b.t.Helper()
+	ctx := b.t.Context()
+	certs, err := sqlite.New(ctx, 4096, schema("nssPublic", l.columns))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.write("cert9.db", certs)
+	if l.nokeys {
+		return
+	}
+	statements := append(schema("nssPrivate", l.columns), "CREATE TABLE metaData (id PRIMARY KEY UNIQUE ON CONFLICT REPLACE, item1, item2)")
+	args := make([][]any, len(statements))
+	if !l.unsigned {
+		entry, err := newPasswordEntry([]byte(l.password))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		statements = append(statements, "INSERT INTO metaData (id, item1, item2) VALUES ('password', ?, ?)")
+		args = append(args, []any{entry.salt, entry.check})
+	}
+	keys, err := sqlite.New(ctx, 4096, statements, args...)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.write("key4.db", keys)
+	b.write("pkcs11.txt", []byte(modulesText(dir)))
+}
+
+func (b *box) file(name string) string { return filepath.Join(b.host.Root, dir, name) }
+
+func (b *box) write(name string, data []byte) {
+	b.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(b.file(name)), 0o755); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(b.file(name), data, 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *box) open() *Store { return Open(b.host, dir, b.o) }
+
+// exec changes a file behind the back of everything.
+func (b *box) exec(name, statement string, args ...any) {
+	b.t.Helper()
+	db, err := sqlite.Write(b.t.Context(), b.host, dir+"/"+name, nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Exec(b.t.Context(), statement, args...); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := db.Commit(); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// dump writes what is in the database, without what is another each time: the
+// numbers of objects and what is random in signatures. An empty database is the
+// same as none.
+func (b *box) dump() string {
+	b.t.Helper()
+	st, err := b.open().read(b.t.Context())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var lines []string
+	for _, c := range st.certs {
+		lines = append(lines, fmt.Sprintf("certificate %s %q", c.cert.SHA256, c.label))
+	}
+	for _, t := range st.trusts {
+		lines = append(lines, fmt.Sprintf("trust %s %x %x %x %v %v missing %d bad %d", kinds[t.kind].name, t.issuer, t.serial, t.hash, t.said, t.levels, t.missing, t.bad))
+	}
+	lines = append(lines, st.orphans...)
+	slices.Sort(lines)
+	entries, err := os.ReadDir(filepath.Dir(b.file("x")))
+	if err != nil && !os.IsNotExist(err) {
+		b.t.Fatal(err)
+	}
+	for _, e := range entries {
+		if !slices.Contains([]string{"cert9.db", "key4.db", "pkcs11.txt"}, e.Name()) {
+			lines = append(lines, "file "+e.Name())
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func TestConformance(t *testing.T) {
+	for _, l := range layouts {
+		t.Run(l.name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Run(t, func(t *testing.T) storetest.Fixture {
+				b := newBox(t, l)
+				var countdown atomic.Int64
+				b.host.Fault = func(op, path string) error {
+					if countdown.Add(-1) == 0 {
+						return errors.New("a fault was asked for")
+					}
+					return nil
+				}
+				reopen := func() store.Editor { return b.open() }
+				return storetest.Fixture{
+					Store: b.open(), Reopen: reopen, Parallel: reopen, Snapshot: b.dump,
+					Fault: func(n int) { countdown.Store(int64(n)) },
+				}
+			})
+		})
+	}
+}
