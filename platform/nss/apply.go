@@ -78,10 +78,11 @@ func (s *Store) write(ctx context.Context, st *state, p store.Plan, first *plann
 	if err != nil {
 		return err
 	}
-	undo, err := s.create(ctx, st)
+	undo, unlock, err := s.create(ctx, st)
 	if err != nil {
 		return err
 	}
+	defer unlock()
 	// Changes of more certificates than one transaction should hold are made
 	// in several. The record of the whole is the plan's own undo list, which
 	// is on disk before anything is begun if a journal is kept.

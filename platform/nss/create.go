@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"path"
 	"strings"
+	"time"
 
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/platform/sqlite"
+	"github.com/certtrust/certtrust/store"
 )
 
 // The columns of new databases: those of NSS before 3.114, which every version
@@ -40,9 +44,32 @@ func modulesText(dir string) string {
 		"NSS=Flags=internal,critical trustOrder=75 cipherOrder=100 slotParams=(1={slotFlags=[ECC,RSA,DSA,DH,RC2,RC4,DES,RANDOM,SHA1,MD5,MD2,SSL,TLS,AES,Camellia,SEED,SHA256,SHA512] askpw=any timeout=30})\n\n"
 }
 
+// creation is how long another process that makes a database is waited for.
+const creation = 30 * time.Second
+
 // create makes the files that are missing, each in one step, cert9.db last: it
-// is what makes the others count. It returns what takes them away again.
-func (s *Store) create(ctx context.Context, st *state) (undo func() error, err error) {
+// is what makes the others count. It returns what takes them away again, and
+// what lets others make databases again.
+func (s *Store) create(ctx context.Context, st *state) (undo func() error, unlock func(), err error) {
+	undo, unlock = func() error { return nil }, func() {}
+	if st.exists {
+		return undo, unlock, nil
+	}
+	unlock, err = s.host.Lock(ctx, path.Join(s.host.StateDir(s.o.Scope), "nss.lock"), creation, "making a database")
+	if err != nil {
+		return undo, func() {}, err
+	}
+	undo, err = s.createLocked(ctx)
+	if err != nil {
+		unlock()
+	}
+	return undo, unlock, err
+}
+
+func (s *Store) createLocked(ctx context.Context) (undo func() error, err error) {
+	if sqlite.Exists(s.host, s.certs) {
+		return nil, store.ErrStale
+	}
 	var made []string
 	undo = func() error {
 		var errs []error
@@ -56,9 +83,6 @@ func (s *Store) create(ctx context.Context, st *state) (undo func() error, err e
 			err = errors.Join(err, undo())
 		}
 	}()
-	if st.exists {
-		return undo, nil
-	}
 	columns, page := columnsShared, 4096
 	if s.o.Profile {
 		columns, page = columnsProfile, 32768
@@ -95,6 +119,9 @@ func (s *Store) create(ctx context.Context, st *state) (undo func() error, err e
 			continue
 		}
 		if err := s.host.WriteFile(f.path, f.data, host.WriteOptions{Mode: 0o600, Exclusive: true}); err != nil {
+			if errors.Is(err, fs.ErrExist) { // its own program was faster
+				err = store.Because(store.ErrStale, "%w", err)
+			}
 			return undo, err
 		}
 		made = append(made, f.path)

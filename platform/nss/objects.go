@@ -113,7 +113,10 @@ func (l levels) says() bool {
 func (l levels) String() string {
 	letters := map[level]string{levelPeer: "P", levelAnchor: "C", levelDistrusted: "p", levelValid: "c"}
 	first := letters[l[server]]
-	if l[client] == levelAnchor {
+	switch {
+	case l[client] == levelAnchor && l[server] == levelValid:
+		first = "T"
+	case l[client] == levelAnchor:
 		first += "T"
 	}
 	return first + "," + letters[l[email]] + "," + letters[l[code]]

@@ -126,6 +126,11 @@ func (b *box) write(name string, data []byte) {
 	}
 }
 
+func (b *box) exists(name string) bool {
+	_, err := os.Lstat(b.file(name))
+	return err == nil
+}
+
 func (b *box) open() *Store { return Open(b.host, dir, b.o) }
 
 // exec changes a file behind the back of everything.
