@@ -12,10 +12,10 @@ import (
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// image returns a file's content as SQLite would see it: with what an
+// content returns a file's content as SQLite would see it: with what an
 // interrupted program wrote taken back, and with what is in its log put in
 // (sqlite.org/fileformat2.html, sections 3 and 4).
-func image(h *host.Host, p string) ([]byte, error) {
+func content(h *host.Host, p string) ([]byte, error) {
 	data, err := h.ReadFile(p, maxFile)
 	if err != nil {
 		return nil, err

@@ -111,7 +111,7 @@ func ReadImage(ctx context.Context, h *host.Host, p string) (*DB, error) {
 	if err := check(h, p); err != nil {
 		return nil, err
 	}
-	data, err := image(h, p)
+	data, err := content(h, p)
 	if err != nil {
 		return nil, err
 	}
