@@ -46,6 +46,16 @@ func (h *Host) Foreign(p string) (uid int, foreign bool) {
 	}
 }
 
+// Owner returns the user that path belongs to, where that is known.
+func (h *Host) Owner(p string) (uid int, known bool) {
+	info, err := h.Stat(p)
+	if err != nil {
+		return 0, false
+	}
+	uid, _, known = ownerOf(info)
+	return uid, known
+}
+
 // UserName returns the name of a user of this machine, "" if it is unknown.
 func (h *Host) UserName(uid int) string {
 	if !h.Live || h.Root != "" {

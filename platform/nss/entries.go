@@ -36,6 +36,11 @@ func (s *Store) entries(st *state, yield func(store.Entry, error) bool) {
 		if e.Label == "" {
 			e.Label = c.cert.Label()
 		}
+		if s.o.Origin != nil {
+			if by, known := s.o.Origin(c.cert.SHA256); known {
+				e.Origin = by
+			}
+		}
 		if c.key {
 			e.Native["key"] = "its private key is here"
 		}

@@ -39,6 +39,8 @@ type Options struct {
 	Program string
 	// Running reports whether a program uses the database; nil = unknown.
 	Running func() bool
+	// Origin tells who put a certificate there, if that is known; nil = never.
+	Origin func(store.Fingerprint) (store.Origin, bool)
 	// Write is what is known to keep it from being written.
 	Write *store.Obstacle
 }
