@@ -182,8 +182,9 @@ func (p *Part) undo(ctx context.Context, o Options) error {
 // obstacle returns what is known to keep the part from being applied.
 func (p *Part) obstacle(o Options) error {
 	info := p.Store.Info()
-	if w := info.Access.Write; w == nil || w.Kind == store.NeedsElevation && o.Elevate != nil {
-		return nil
+	w := info.Access.Write
+	if w == nil || w.Kind == store.NeedsElevation && o.Elevate != nil || w.Kind == store.NeedsSecret {
+		return nil // what needs a secret is refused in the plan, and the rest is not
 	}
 	return info.Access.Write.Err("apply", info.ID)
 }
@@ -243,8 +244,8 @@ func Apply(ctx context.Context, e store.Editor, plan store.Plan, o Options) (sto
 	if err := ctx.Err(); err != nil {
 		return store.Receipt{}, &store.Error{Op: "apply", Store: info.ID, Err: err}
 	}
-	if err := info.Access.Write.Err("apply", info.ID); err != nil {
-		return store.Receipt{}, err
+	if w := info.Access.Write; w != nil && w.Kind != store.NeedsSecret {
+		return store.Receipt{}, w.Err("apply", info.ID)
 	}
 	r := o.Record
 	r.Set, r.Store, r.Scope, r.Plan = o.Set, info.ID, info.Scope, plan

@@ -4,12 +4,16 @@ package platform
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
 
 	"github.com/certtrust/certtrust/platform/anchors"
+	"github.com/certtrust/certtrust/platform/browser"
 	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/platform/nss"
 	"github.com/certtrust/certtrust/store"
 )
 
@@ -18,11 +22,16 @@ type Backend struct {
 	// Name is what the IDs of its stores begin with.
 	Name string
 	// Scopes are the scopes that its stores can have: a backend that cannot
-	// have what is asked for is not asked.
+	// have what is asked for is not asked. One without is asked only when it is
+	// named, or when all stores are meant: its stores are the machine's, but not
+	// the operating system's own.
 	Scopes []store.Scope
 	// Detect finds the machine's stores of this kind. It changes nothing, and
 	// its result depends on the host alone.
 	Detect func(ctx context.Context, h *host.Host) Detection
+	// Place opens the store in any place, an absolute path, that an ID names
+	// after the colon; nil = that cannot be.
+	Place func(h *host.Host, place string) (store.Store, []string, error)
 }
 
 // Detection is what a backend found, and why.
@@ -45,6 +54,17 @@ func Backends() []Backend {
 				return Detection{Stores: []store.Store{s}, Reasons: reasons}
 			},
 		},
+		{Name: nss.Backend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(browser.DetectUser), Place: browser.OpenDir},
+		{Name: nss.Backend, Detect: detection(browser.DetectSystem)},
+		{Name: browser.ProfileBackend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(browser.DetectProfiles)},
+		{Name: browser.PolicyBackend, Detect: detection(browser.DetectPolicies)},
+	}
+}
+
+func detection(detect func(context.Context, *host.Host) ([]store.Store, []string)) func(context.Context, *host.Host) Detection {
+	return func(ctx context.Context, h *host.Host) Detection {
+		stores, reasons := detect(ctx, h)
+		return Detection{stores, reasons}
 	}
 }
 
@@ -67,7 +87,7 @@ func (s Selector) Names(i store.Info) bool {
 	if s.User && i.Scope == store.ScopeUser {
 		return true
 	}
-	return slices.ContainsFunc(s.Stores, func(pattern string) bool { return matches(pattern, i.ID) })
+	return slices.ContainsFunc(s.Stores, func(pattern string) bool { return matches(pattern, i.ID) || pattern == i.Backend+":"+i.Location })
 }
 
 // matches reports whether an ID, the name of a backend or a pattern fits id.
@@ -132,10 +152,19 @@ func Detect(ctx context.Context, h *host.Host, backends []Backend, sel Selector)
 		}
 	}
 	for _, pattern := range sel.Stores {
-		if !slices.ContainsFunc(found, func(f Found) bool { return matches(pattern, f.Info().ID) }) {
-			return nil, &store.Error{Err: store.Because(store.ErrNotFound, "there is no store \"%s\" here (%s)", store.Printable(pattern), among(all, backends)),
-				Hint: "certtrust stores shows what there is"}
+		if slices.ContainsFunc(found, func(f Found) bool { return matches(pattern, f.Info().ID) }) {
+			continue
 		}
+		placed, err := place(h, backends, all, pattern)
+		if err != nil {
+			return nil, err
+		}
+		if placed != nil {
+			found = append(found, *placed)
+			continue
+		}
+		return nil, &store.Error{Err: store.Because(store.ErrNotFound, "there is no store \"%s\" here (%s)", store.Printable(pattern), among(all, backends)),
+			Hint: "certtrust stores shows what there is"}
 	}
 	if len(found) == 0 {
 		what := "no store that is known"
@@ -149,6 +178,33 @@ func Detect(ctx context.Context, h *host.Host, backends []Backend, sel Selector)
 			Hint: "certtrust stores -v shows what was looked at"}
 	}
 	return found, nil
+}
+
+// place returns the store in the place that an ID names, nil if it names none:
+// one that was found anyway, if it lies there.
+func place(h *host.Host, backends []Backend, all []Found, id string) (*Found, error) {
+	name, at, _ := strings.Cut(id, ":")
+	if !strings.HasPrefix(at, "/") && !(h.OS == "windows" && strings.Contains(at, ":")) {
+		return nil, nil
+	}
+	for _, f := range all {
+		if i := f.Info(); i.Backend == name && path.Clean(at) == i.Location {
+			return &f, nil
+		}
+	}
+	for _, b := range backends {
+		if b.Name != name || b.Place == nil {
+			continue
+		}
+		s, reasons, err := b.Place(h, path.Clean(at))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		} else if err != nil {
+			return nil, &store.Error{Op: "open", Store: store.ID(id), Err: err, Hint: store.Hint(err)}
+		}
+		return &Found{s, reasons}, nil
+	}
+	return nil, nil
 }
 
 // among tells what there is instead of a store that was not found: the stores

@@ -6,6 +6,7 @@ import (
 	"os/user"
 	"path"
 	"strconv"
+	"strings"
 
 	"github.com/certtrust/certtrust/store"
 )
@@ -66,4 +67,58 @@ func (h *Host) UserName(uid int) string {
 		return ""
 	}
 	return u.Username
+}
+
+// LookupUser returns a user of this machine by name; store.ErrNotFound if there
+// is none.
+func (h *Host) LookupUser(name string) (User, error) {
+	if !h.Live {
+		return User{}, &store.Error{Err: store.Because(store.ErrUnsupported, "an offline root has no users to act as")}
+	}
+	found, err := user.Lookup(name)
+	if err != nil {
+		return User{}, &store.Error{Err: store.Because(store.ErrNotFound, "there is no user %s here", store.Printable(name))}
+	}
+	return fromDatabase(found), nil
+}
+
+// firstUser and lastUser bound the user IDs of people on Linux and BSD; macOS
+// begins at 501.
+const (
+	firstUser    = 1000
+	firstUserMac = 501
+	lastUser     = 59999
+)
+
+// Users returns the people who have a home directory on this machine, as far as
+// its own user database knows them.
+func (h *Host) Users() ([]User, error) {
+	first := firstUser
+	switch {
+	case !h.Live || h.OS == "windows":
+		return nil, &store.Error{Err: store.Because(store.ErrUnsupported, "the users of this system cannot be listed"), Hint: "name them with --for-user"}
+	case h.OS == "darwin":
+		first = firstUserMac
+	}
+	var users []User
+	text, err := h.ReadFile("/etc/passwd", 16<<20)
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(text)) {
+		part := strings.Split(strings.TrimSpace(line), ":")
+		if len(part) < 7 || strings.HasPrefix(line, "#") {
+			continue
+		}
+		uid, errUID := strconv.Atoi(part[2])
+		gid, errGID := strconv.Atoi(part[3])
+		if errUID != nil || errGID != nil || uid < first || uid > lastUser {
+			continue
+		}
+		if info, err := h.Stat(part[5]); err != nil || !info.IsDir() {
+			continue
+		}
+		users = append(users, User{Name: part[0], UID: uid, GID: gid, Home: part[5]})
+	}
+	return users, nil
 }

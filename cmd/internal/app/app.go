@@ -193,9 +193,9 @@ verdict: not reachable, or no TLS; 130 interrupted.`,
 			a.listCommand(), a.showCommand(), a.storesCommand(),
 			a.trustCommand(), a.importCommand(), a.distrustCommand(), a.removeCommand(),
 			a.diagnoseCommand(), a.explainCommand(), a.fetchCommand(),
-			a.exportCommand(), a.historyCommand(), a.undoCommand(), a.repairCommand(),
+			a.exportCommand(), a.historyCommand(), a.undoCommand(), a.repairCommand(), a.linkCommand(),
 			completionCommand(), a.helpCommand(), a.versionCommand(),
-			completeCommand(a.values), a.partCommand(), a.journalCommand(),
+			completeCommand(a.values), a.partCommand(), a.journalCommand(), a.userCommand(),
 		},
 	}
 	for _, cmd := range tree.Commands {

@@ -184,7 +184,7 @@ func (ch *change) rights(parts []*platform.Part, o *platform.Options) error {
 	var missing []*platform.Part
 	for _, p := range parts {
 		w := p.Store.Info().Access.Write
-		if p.Result != platform.Planned || w == nil {
+		if p.Result != platform.Planned || w == nil || w.Kind == store.NeedsSecret {
 			continue
 		}
 		if w.Kind == store.NeedsElevation {

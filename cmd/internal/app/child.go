@@ -106,7 +106,7 @@ func (a *App) part(c *cli.Context) (store.Receipt, error) {
 	if err := json.Unmarshal(data, &r); err != nil {
 		return store.Receipt{}, store.Because(store.ErrInput, "this is not what a part of a change is told by: %w", err)
 	}
-	found, err := platform.Detect(c.Context, a.Host, a.Backends, platform.Selector{Stores: []string{string(r.Plan.Store)}})
+	found, err := platform.Detect(c.Context, a.Host, a.own(a.Host), platform.Selector{Stores: []string{string(r.Plan.Store)}})
 	if err != nil {
 		return store.Receipt{}, err
 	}
@@ -153,7 +153,7 @@ func (a *App) values(flag, command string) []candidate {
 	}
 	switch {
 	case flag == "store":
-		found, _ := platform.Detect(context.Background(), a.Host, a.Backends, platform.Selector{})
+		found, _ := platform.Detect(context.Background(), a.Host, a.own(a.Host), platform.Selector{})
 		var out []candidate
 		for _, f := range found {
 			out = append(out, candidate{string(f.Info().ID), f.Info().Title})

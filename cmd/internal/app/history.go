@@ -57,7 +57,7 @@ it is taken back is planned for the stores as they are today.
    certtrust history
    certtrust undo --dry-run
    sudo certtrust undo`,
-		Flags:  changeFlags(),
+		Flags:  append(changeFlags(), secretFlag()),
 		Action: a.undo,
 	}
 }
@@ -70,7 +70,14 @@ func (a *App) undo(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := platform.Detect(c.Context, a.Host, a.Backends, platform.Selector{})
+	if err := a.heedSecrets(c); err != nil {
+		return err
+	}
+	var ids []store.ID
+	for _, r := range set.Records {
+		ids = append(ids, r.Store)
+	}
+	found, err := a.changed(c.Context, ids)
 	if err != nil {
 		return err
 	}

@@ -132,7 +132,7 @@ func (a *App) elsewhere(c *cli.Context, chosen []platform.Found, err error, soug
 	if failed != nil {
 		return err
 	}
-	all, failed := platform.Detect(c.Context, h, a.Backends, platform.Selector{})
+	all, failed := platform.Detect(c.Context, h, a.own(h), platform.Selector{})
 	if failed != nil {
 		return err
 	}

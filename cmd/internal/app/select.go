@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -31,13 +32,45 @@ func selectFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "system", Usage: "the operating system's machine-wide store"},
 		&cli.BoolFlag{Name: "user", Usage: "the current user's own stores"},
 		&cli.StringSliceFlag{Name: "store", Usage: "the store `ID` (a backend or a pattern such as 'anchors:*'; may be repeated)"},
+		&cli.StringSliceFlag{Name: "for-user", Usage: "the stores of the user `NAME`, as whom it is done (may be repeated)"},
+		&cli.BoolFlag{Name: "all-users", Usage: "the stores of all users of this machine"},
+		secretFlag(),
 		&cli.StringFlag{Name: "root", Usage: "look at the system in `DIR`, an image or a mounted disk, of which no program is run"},
 	}
 }
 
 func selector(c *cli.Context) platform.Selector {
-	return platform.Selector{System: c.Bool("system"), User: c.Bool("user"), Stores: c.StringSlice("store")}
+	sel := platform.Selector{System: c.Bool("system"), User: c.Bool("user"), Stores: placed(c.StringSlice("store"))}
+	if ofOthers(c) {
+		if len(sel.Stores) == 0 {
+			sel.User = true
+		}
+		for i, pattern := range sel.Stores {
+			if !strings.Contains(pattern, "@") {
+				sel.Stores[i] = withUsers(pattern)
+			}
+		}
+	}
+	return sel
 }
+
+// placed makes places in IDs absolute.
+func placed(patterns []string) []string {
+	out := slices.Clone(patterns)
+	for i, p := range out {
+		backend, place, ok := strings.Cut(p, ":")
+		if !ok || !strings.HasPrefix(place, "./") && !strings.HasPrefix(place, "../") && place != "." && place != ".." {
+			continue
+		}
+		if abs, err := filepath.Abs(place); err == nil {
+			out[i] = backend + ":" + filepath.ToSlash(abs)
+		}
+	}
+	return out
+}
+
+// chosenByHand reports whether single stores are named, and not sorts of them.
+func chosenByHand(c *cli.Context) bool { return len(c.StringSlice("store")) > 0 }
 
 // machine returns the machine that a command is about.
 func (a *App) machine(c *cli.Context) (*host.Host, error) {
@@ -66,7 +99,15 @@ func (a *App) stores(c *cli.Context) ([]platform.Found, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := platform.Detect(c.Context, h, a.Backends, selector(c))
+	if err := a.heedSecrets(c); err != nil {
+		return nil, err
+	}
+	h.Secrets = a.Host.Secrets
+	backends, err := a.backends(c, h)
+	if err != nil {
+		return nil, err
+	}
+	found, err := platform.Detect(c.Context, h, backends, selector(c))
 	if c.Bool("debug") {
 		for _, f := range found {
 			a.Streams.Noticef("debug: %s: %s", f.Info().ID, strings.Join(f.Reasons, "; "))
@@ -79,8 +120,11 @@ func (a *App) stores(c *cli.Context) ([]platform.Found, error) {
 // that are selected or, if none is, those that are chosen unasked.
 func (a *App) changedStores(c *cli.Context) ([]platform.Found, error) {
 	found, err := a.stores(c)
-	if err != nil || !selector(c).Empty() {
+	if err != nil || chosenByHand(c) {
 		return found, err
+	}
+	if !selector(c).Empty() && !slices.ContainsFunc(found, func(f platform.Found) bool { return f.Info().Default }) {
+		return found, nil
 	}
 	var chosen []platform.Found
 	for _, f := range found {
