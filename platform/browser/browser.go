@@ -273,7 +273,9 @@ func (f *finder) shared() {
 	}
 	if used != "" {
 		o := base
-		o.ID, o.Title, o.Default = f.id(nss.Backend+":chromium"), "Database of the Chromium family", true
+		o.ID, o.Title = f.id(nss.Backend+":chromium"), "Database of the Chromium family"
+		// Nobody browses as root: a database for that is made only if asked for.
+		o.Default = f.isDir(used) || f.h.EUID != 0
 		f.open(used, o)
 		f.because("%s is the database that the Chromium family uses", used)
 	}

@@ -68,6 +68,9 @@ func DetectProfiles(_ context.Context, h *host.Host) ([]store.Store, []string) {
 			}
 		}
 	}
+	if len(f.stores) == 0 {
+		f.because("no profile of the Chromium family has a database of its own")
+	}
 	return f.stores, f.reasons
 }
 

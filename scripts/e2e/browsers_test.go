@@ -94,7 +94,8 @@ func startFirefox(t *testing.T, profile string, names ...string) browser {
 		t.Fatal(err)
 	}
 	cmd := command("firefox-esr", "--headless", "--no-remote", "--marionette", "--profile", profile, "about:blank")
-	cmd.Env = append(cmd.Env, "HOME="+t.TempDir(), "MOZ_HEADLESS=1", "MOZ_CRASHREPORTER_DISABLE=1")
+	cmd.Env = append(cmd.Env, "HOME="+t.TempDir(), "MOZ_HEADLESS=1", "MOZ_CRASHREPORTER_DISABLE=1",
+		"NSS_SDB_USE_CACHE=no") // on a slow disk it would not see what others write meanwhile
 	launch(t, cmd)
 	f := &firefox{}
 	for deadline := time.Now().Add(browserPatience); ; time.Sleep(100 * time.Millisecond) {

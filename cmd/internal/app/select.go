@@ -123,12 +123,10 @@ func (a *App) changedStores(c *cli.Context) ([]platform.Found, error) {
 	if err != nil || chosenByHand(c) {
 		return found, err
 	}
-	if !selector(c).Empty() && !slices.ContainsFunc(found, func(f platform.Found) bool { return f.Info().Default }) {
-		return found, nil
-	}
+	sorts := !selector(c).Empty()
 	var chosen []platform.Found
 	for _, f := range found {
-		if f.Info().Default {
+		if f.Info().Default || sorts && isChanged(f) {
 			chosen = append(chosen, f)
 		}
 	}
@@ -137,6 +135,15 @@ func (a *App) changedStores(c *cli.Context) ([]platform.Found, error) {
 			Hint: "name one with --store; certtrust stores shows them"}
 	}
 	return chosen, nil
+}
+
+// isChanged reports whether a store is one that is changed when a whole sort of
+// stores is: not one that can only be read, that something else writes, or that
+// follows another.
+func isChanged(f platform.Found) bool {
+	i := f.Info()
+	_, edits := f.Store.(store.Editor)
+	return edits && i.DerivedFrom == "" && (i.Access.Write == nil || i.Access.Write.Kind != store.Managed)
 }
 
 // read is what was read of a store.
