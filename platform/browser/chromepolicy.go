@@ -124,14 +124,14 @@ func (s *ChromePolicy) file(file string, yield func(store.Entry, error) bool) bo
 				c.Certificate = ""
 			}
 			der, err := base64.StdEncoding.DecodeString(c.Certificate)
-			if err != nil || len(der) == 0 {
+			cert := store.NewCert(der)
+			if err != nil || cert.Version == 0 {
 				bad := &store.Error{Op: "read", Store: s.info.ID, Path: file, Err: store.Because(store.ErrCorrupt, "an item of %s is no certificate", list.policy)}
 				if !yield(store.Entry{Source: src}, bad) {
 					return false
 				}
 				continue
 			}
-			cert := store.NewCert(der)
 			rule := store.Rule{Purpose: store.PurposeServerAuth, Decision: list.decision, Hosts: append(c.Constraints.Names, c.Constraints.CIDRs...)}
 			e := store.Entry{Cert: cert, Label: cert.Label(), Source: src, Origin: origin, Trust: store.Trust{rule}.Normal()}
 			if !yield(e, nil) {

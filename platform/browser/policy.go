@@ -408,6 +408,17 @@ func (pl *policyPlanner) change(c store.Change) error {
 		return nil // wanted twice
 	}
 	pl.edits.names = append(pl.edits.names, name)
+	// The order means nothing: what is ours comes last, in an order that does
+	// not depend on what was done when.
+	slices.SortStableFunc(pl.edits.names, func(a, b string) int {
+		own := func(name string) string {
+			if strings.HasPrefix(path.Base(name), ownPrefix) {
+				return "1" + name
+			}
+			return "0"
+		}
+		return strings.Compare(own(a), own(b))
+	})
 	pl.add(store.Step{Action: store.ActionAdd, Fingerprint: c.Fingerprint, Label: cert.Label(), Files: files, Before: &store.State{},
 		After: &store.State{Present: true, Trust: store.TrustFor(store.Trusted, store.PurposeAny)}},
 		store.Change{Fingerprint: c.Fingerprint, Absent: true})
