@@ -107,9 +107,7 @@ func (p *planner) link(c store.Change) error {
 	p.edits.link = edit
 	p.plan.Steps = append(p.plan.Steps, step)
 	p.plan.Undo = append(p.plan.Undo, undo)
-	if p.s.o.Program != "" && p.s.o.Running != nil && p.s.o.Running() {
-		p.notice("%s is running: it heeds this after it has been started again", p.s.o.Program)
-	}
+	p.restart(false)
 	return nil
 }
 

@@ -118,7 +118,7 @@ func (p *planner) repair(problems []store.Problem) {
 		f.mend(&p.edits)
 	}
 	if len(p.plan.Steps) > 0 {
-		p.restart()
+		p.restart(false)
 	}
 }
 
@@ -144,9 +144,8 @@ func (p *planner) changes(want []store.Change) {
 		}
 	}
 	slices.Reverse(p.plan.Undo) // the last step is taken back first
-	takesAway := slices.ContainsFunc(p.edits.targets, func(t *target) bool { return t.gone || !t.adds() && t.setTrust })
-	if takesAway {
-		p.restart()
+	if len(p.edits.targets) > 0 {
+		p.restart(!slices.ContainsFunc(p.edits.targets, func(t *target) bool { return t.gone || !t.adds() && t.setTrust }))
 	}
 }
 
@@ -168,11 +167,17 @@ func (p *planner) notice(format string, args ...any) {
 	}
 }
 
-// restart tells what has to be started again.
-func (p *planner) restart() {
-	if p.s.o.Program != "" && p.s.o.Running != nil && p.s.o.Running() {
-		p.notice("%s is running: it heeds this after it has been started again", p.s.o.Program)
+// restart tells what has to be started again. What is added, programs may see
+// at once.
+func (p *planner) restart(added bool) {
+	if p.s.o.Program == "" || p.s.o.Running == nil || !p.s.o.Running() {
+		return
 	}
+	if added {
+		p.notice("%s is running: it may heed this only after it has been started again", p.s.o.Program)
+		return
+	}
+	p.notice("%s is running: it heeds this after it has been started again", p.s.o.Program)
 }
 
 // signable returns why trust cannot be written as things are.
@@ -487,7 +492,7 @@ func (p *planner) removeGhost(c store.Change) error {
 				Label: "(trust without its certificate)", Before: &before, After: &store.State{}, Files: p.s.files(p.st)})
 			p.edits.dropTrust = append(p.edits.dropTrust, t)
 			p.plan.Undo = append(p.plan.Undo, store.Change{Fingerprint: c.Fingerprint, Absent: true})
-			p.restart()
+			p.restart(false)
 		}
 	}
 	return nil

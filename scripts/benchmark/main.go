@@ -30,6 +30,7 @@ type work struct {
 	name   string
 	before string // a shell command that is run, and not measured, before each
 	runs   []run  // certtrust first
+	most   int    // rounds, 0 = as many as there are
 }
 
 type run struct{ name, command string }
@@ -58,19 +59,19 @@ func measure(certtrust string) error {
 			{"certtrust", certtrust + " list --system --json"},
 			{"openssl storeutl", "openssl storeutl -noout -text -certs /etc/ssl/certs/ca-certificates.crt"},
 			{"openssl x509, one by one", "for f in /etc/ssl/certs/*.pem; do openssl x509 -noout -subject -enddate -fingerprint -sha256 -in $f; done"},
-		}},
+		}, 0},
 		{"trust one", clean, []run{
 			{"certtrust", certtrust + " trust " + one},
 			{"cp, update-ca-certificates", "cp " + one + " " + anchors + "/bench-0.crt && update-ca-certificates"},
-		}},
+		}, 0},
 		{"trust one that is trusted", certtrust + " trust " + one, []run{
 			{"certtrust", certtrust + " trust " + one},
 			{"cp, update-ca-certificates", "cp " + one + " " + anchors + "/bench-0.crt && update-ca-certificates"},
-		}},
+		}, 0},
 		{"trust a hundred", clean, []run{
 			{"certtrust", certtrust + " import " + hundred},
 			{"cp, update-ca-certificates", "for n in $(seq 1 100); do cp " + dir + "/$n.crt " + anchors + "/bench-$n.crt; done && update-ca-certificates"},
-		}},
+		}, 0},
 	}
 	server, err := serve(dir)
 	if err != nil {
@@ -78,6 +79,13 @@ func measure(certtrust string) error {
 	}
 	defer server.Close()
 	works = append(works, diagnosing(certtrust, dir, server))
+	if _, err := exec.LookPath("certutil"); err == nil {
+		more, err := databases(certtrust, dir)
+		if err != nil {
+			return err
+		}
+		works = append(works, more...)
+	}
 	rounds, err := strconv.Atoi(os.Getenv("ROUNDS"))
 	if err != nil || rounds < 1 {
 		rounds = 7
@@ -111,11 +119,55 @@ func diagnosing(certtrust, dir string, s *probetest.Server) work {
 	w := work{"tell why a server is not trusted", "", []run{
 		{"certtrust", certtrust + " diagnose --exit-zero --system --json --connect " + s.Addr + " " + s.Target.Input},
 		{"openssl s_client, verify", "openssl s_client -connect " + s.Addr + " -servername " + host + " -showcerts </dev/null >" + chain + " 2>&1; openssl verify -untrusted " + chain + " " + chain + " || true"},
-	}}
+	}, 0}
 	if testssl, err := exec.LookPath("testssl"); err == nil {
 		w.runs = append(w.runs, run{"testssl, certificate only", testssl + " --quiet --color 0 --ip 127.0.0.1 --server-defaults " + host + ":" + port + " || true"})
 	}
 	return w
+}
+
+// databases is what can be done with an NSS database.
+func databases(certtrust, dir string) ([]work, error) {
+	many := filepath.Join(dir, "many")
+	if err := os.Mkdir(many, 0o755); err != nil {
+		return nil, err
+	}
+	if err := authorities(many, 1001); err != nil {
+		return nil, err
+	}
+	db := filepath.Join(dir, "nssdb")
+	fresh := "rm -rf " + db + "; mkdir " + db + "; certutil -N --empty-password -d sql:" + db
+	one := filepath.Join(many, "0.crt")
+	add := func(certtrust, file string) string { return certtrust + " import " + file + " --store nss:" + db }
+	each := func(n int) string {
+		return fmt.Sprintf("for n in $(seq 1 %d); do certutil -A -n bench$n -t C,, -i %s/$n.crt -d sql:%s; done", n, many, db)
+	}
+	half := filepath.Join(many, "half.pem")
+	var text []byte
+	for i := range 500 {
+		part, err := os.ReadFile(filepath.Join(many, fmt.Sprintf("%d.crt", i+1)))
+		if err != nil {
+			return nil, err
+		}
+		text = append(text, part...)
+	}
+	if err := os.WriteFile(half, text, 0o644); err != nil {
+		return nil, err
+	}
+	return []work{
+		{"NSS database: trust one", fresh, []run{
+			{"certtrust", add(certtrust, one)},
+			{"certutil -A", "certutil -A -n bench -t C,, -i " + one + " -d sql:" + db},
+		}, 0},
+		{"NSS database: trust a thousand", fresh, []run{
+			{"certtrust", add(certtrust, filepath.Join(many, "all.pem"))},
+			{"certutil -A, a thousand times", each(1000)},
+		}, 3},
+		{"NSS database: list five hundred", "[ -s " + db + "/five ] || { " + fresh + "; " + add(certtrust, half) + " && echo x >" + db + "/five; }", []run{
+			{"certtrust", certtrust + " list --store nss:" + db + " --json"},
+			{"certutil -L", "certutil -L -d sql:" + db},
+		}, 0},
+	}, nil
 }
 
 // took is what a run took.
@@ -123,6 +175,9 @@ type took struct{ wall, cpu time.Duration }
 
 func (w work) measure(rounds int) error {
 	all := make([][]took, len(w.runs))
+	if w.most > 0 {
+		rounds = min(rounds, w.most)
+	}
 	for range rounds {
 		for i, r := range w.runs {
 			if w.before != "" {

@@ -78,8 +78,8 @@ func firefoxNSS(cmd *exec.Cmd) *exec.Cmd {
 	return cmd
 }
 
-// Firefox heeds what is done to a profile that it has made itself, at once or
-// after it has been started again, and is not disturbed by it.
+// Firefox heeds what is done to a profile that it has made itself, after it has
+// been started again, and is not disturbed by it while it runs.
 func TestFirefoxProfile(t *testing.T) {
 	Overlay(t, func(t *testing.T) {
 		need(t, "firefox-esr", "certutil")
@@ -143,9 +143,6 @@ func TestFirefoxProfile(t *testing.T) {
 				loads(t, b, url, unknownIssuer)
 			}
 			expect(t, 0, at(home, "trust", a.file, "--store", id))
-			t.Logf("DEBUG plain %q root %q", b.load(t, plain), b.load(t, root))
-			time.Sleep(3*time.Second)
-			t.Logf("DEBUG plain %q root %q", b.load(t, plain), b.load(t, root))
 		})
 		// Another tool takes out the certificate alone.
 		must(t, command("certutil", "-D", "-n", a.name, "-d", "sql:"+profile))
