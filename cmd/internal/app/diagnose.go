@@ -17,7 +17,9 @@ import (
 
 	"github.com/certtrust/certtrust/cmd/internal/render"
 	"github.com/certtrust/certtrust/platform"
+	"github.com/certtrust/certtrust/platform/browser"
 	"github.com/certtrust/certtrust/platform/clients"
+	"github.com/certtrust/certtrust/platform/nss"
 	"github.com/certtrust/certtrust/platform/probe"
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/certfile"
@@ -71,7 +73,6 @@ type diagnosis struct {
 	app     *App
 	lang    diagnose.Lang
 	base    diagnose.Input // but for the Capture and the Fetcher
-	found   []platform.Found
 	timeout time.Duration
 	fetch   bool
 }
@@ -178,19 +179,17 @@ func (a *App) newDiagnosis(c *cli.Context) (*diagnosis, error) {
 	if err != nil && !(errors.Is(err, store.ErrUnsupported) && selector(c).Empty()) {
 		return nil, err
 	}
-	d := &diagnosis{app: a, lang: lang, found: found, timeout: probeTimeout, fetch: !c.Bool("no-fetch") && !c.IsSet("chain")}
+	d := &diagnosis{app: a, lang: lang, timeout: probeTimeout, fetch: !c.Bool("no-fetch") && !c.IsSet("chain")}
 	if t := resultOf(c).timeout; t > 0 {
 		d.timeout = t
 	}
 	sel := selector(c)
 	a.Streams.Status("reading the stores")
-	var views []diagnose.View
+	var reads []read
 	for _, f := range found {
-		r := readStore(resultOf(c).untimed, f)
-		v := diagnose.View{Info: r.info, Entries: r.entries, Err: r.failure(true), Counts: counts(sel, r.info), Package: packageOf(r.entries),
-			Programme: slices.Contains(browserBackends, r.info.Backend)}
-		views = append(views, v)
+		reads = append(reads, readStore(resultOf(c).untimed, f))
 	}
+	views := d.views(sel, reads)
 	a.Streams.Status("")
 	d.base = diagnose.Input{
 		Views: views, Now: now, At: c.IsSet("at"), Built: built(), Expiring: expiring, OS: machine.OS, Family: family(found), Lang: lang,
@@ -199,28 +198,47 @@ func (a *App) newDiagnosis(c *cli.Context) (*diagnosis, error) {
 	return d, resultOf(c).untimed.Err()
 }
 
+// views returns the stores as they are to be judged against. A browser's
+// policies are no store that anybody looks into by itself: what is in them
+// comes on top of what the browser has, as does what a database follows.
+func (d *diagnosis) views(sel platform.Selector, reads []read) []diagnose.View {
+	var views []diagnose.View
+	for _, r := range reads {
+		if r.info.Backend == browser.PolicyBackend && !sel.Names(r.info) {
+			continue
+		}
+		ofBrowser := slices.Contains(browserBackends, r.info.Backend)
+		v := diagnose.View{Info: r.info, Entries: r.entries, Err: r.failure(true), Counts: counts(sel, r.info), Package: packageOf(r.entries), Programme: ofBrowser}
+		for _, o := range reads {
+			sameReader := slices.ContainsFunc(o.info.Readers, func(name string) bool { return slices.Contains(r.info.Readers, name) })
+			if o.info.ID == r.info.DerivedFrom && r.info.DerivedFrom != "" && ofBrowser ||
+				o.info.Backend == browser.PolicyBackend && r.info.Backend == nss.Backend && sameReader {
+				v.Entries = slices.Concat(v.Entries, o.entries)
+			}
+		}
+		views = append(views, v)
+	}
+	return views
+}
+
 // counts tells whether the verdict depends on a store: those that are named,
 // or the system's own and the browsers'.
 func counts(sel platform.Selector, i store.Info) bool {
 	if !sel.Empty() {
 		return sel.Names(i)
 	}
-	return i.DerivedFrom == "" && (i.Scope == store.ScopeSystem || slices.Contains(browserBackends, i.Backend))
-}
-
-// browserBackends are the backends whose stores are those of browsers.
-var browserBackends = []string{"nss"}
-
-// family returns the family of systems that the machine is of, "" if it is not
-// known.
-func family(found []platform.Found) string {
-	for _, f := range found {
-		if s, ok := f.Store.(interface{ Family() string }); ok {
-			return s.Family()
-		}
+	switch {
+	case i.DerivedFrom != "":
+		return false
+	case i.Scope == store.ScopeSystem:
+		return !slices.Contains(browserBackends, i.Backend)
 	}
-	return ""
+	return i.Backend == nss.Backend
 }
+
+// browserBackends are the backends whose stores are those of browsers, which
+// bring the public roots along.
+var browserBackends = []string{nss.Backend, browser.PolicyBackend, browser.ProfileBackend}
 
 // packageOf returns the package that most of the vendor's entries came with.
 func packageOf(entries []store.Entry) string {
@@ -237,6 +255,17 @@ func packageOf(entries []store.Entry) string {
 		}
 	}
 	return most
+}
+
+// family returns the family of systems that the machine is of, "" if it is not
+// known.
+func family(found []platform.Found) string {
+	for _, f := range found {
+		if s, ok := f.Store.(interface{ Family() string }); ok {
+			return s.Family()
+		}
+	}
+	return ""
 }
 
 // built returns when this program was made, as far as its build information
@@ -336,10 +365,10 @@ func (d *diagnosis) judge(ctx context.Context, capture diagnose.Capture) render.
 // unread returns what it means for the command that stores could not be read.
 func (d *diagnosis) unread(sel platform.Selector) []error {
 	var errs []error
-	for i, v := range d.base.Views {
+	for _, v := range d.base.Views {
 		switch {
 		case v.Err == nil:
-		case sel.Names(d.found[i].Info()):
+		case sel.Names(v.Info):
 			errs = append(errs, v.Err)
 		default:
 			errs = append(errs, store.Because(store.ErrPartial, "%w", v.Err))
