@@ -222,7 +222,9 @@ func among(all []Found, backends []Backend) string {
 		ids = append(ids, string(f.Info().ID))
 	}
 	for _, b := range backends {
-		names = append(names, b.Name)
+		if !slices.Contains(names, b.Name) {
+			names = append(names, b.Name)
+		}
 	}
 	if len(ids) > 0 {
 		return "there is " + strings.Join(ids, ", ")
