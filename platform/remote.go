@@ -218,7 +218,9 @@ func Remote(backends []Backend, suffix string, ask AskRemote) []Backend {
 		}
 		r := Backend{Name: name, Scopes: b.Scopes, Detect: detect}
 		if b.Place != nil {
-			r.Place = func(_ *host.Host, at string) (store.Store, []string, error) { return remotePlace(name, at, suffix, ask) }
+			r.Place = func(_ *host.Host, at string) (store.Store, []string, error) {
+				return remotePlace(name, at, suffix, ask)
+			}
 		}
 		out = append(out, r)
 	}

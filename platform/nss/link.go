@@ -48,7 +48,6 @@ func Linked(h *host.Host, dir string) bool {
 // linkEdit is a change of pkcs11.txt.
 type linkEdit struct {
 	before, after []byte // nil = there is none
-	created       bool
 }
 
 func (e *linkEdit) back() *linkEdit { return &linkEdit{before: e.after, after: e.before} }

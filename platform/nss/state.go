@@ -66,7 +66,6 @@ type state struct {
 	broken  []broken                  // rows that cannot be read
 	ids     map[int64]bool
 	fips    bool
-	legacy  bool // cert8.db alone
 }
 
 // broken is a row that cannot be read.
