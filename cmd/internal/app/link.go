@@ -44,7 +44,7 @@ func (a *App) link(c *cli.Context) error {
 		i := f.Info()
 		_, edits := f.Store.(store.Editor)
 		can := edits && (i.Backend == nss.Backend || i.Backend == "policy")
-		if can && (chosenByHand(c) || i.Scope == store.ScopeUser && len(i.Readers) > 0) {
+		if can && (chosenByHand(c) || i.Scope == store.ScopeUser && (i.Default || i.DerivedFrom != "")) {
 			chosen = append(chosen, f)
 		}
 	}

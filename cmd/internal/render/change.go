@@ -204,6 +204,7 @@ type deed string
 var deeds = map[store.Action]deed{
 	store.ActionRemove: "certificate removed",
 	store.ActionMend:   "problem mended",
+	store.ActionLink:   "link changed",
 }
 
 func deedOf(step store.Step) deed {
