@@ -205,7 +205,7 @@ func counts(sel platform.Selector, i store.Info) bool {
 	if !sel.Empty() {
 		return sel.Names(i)
 	}
-	return i.DerivedFrom == "" && (i.Scope == store.ScopeSystem || slices.Contains(browserBackends, i.Backend))
+	return i.DerivedFrom == "" && i.Default && (i.Scope == store.ScopeSystem || slices.Contains(browserBackends, i.Backend))
 }
 
 // browserBackends are the backends whose stores are those of browsers.
