@@ -56,6 +56,7 @@ func Backends() []Backend {
 		},
 		{Name: nss.Backend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(browser.DetectUser), Place: browser.OpenDir},
 		{Name: nss.Backend, Detect: detection(browser.DetectSystem)},
+		{Name: nss.BuiltinBackend, Detect: detection(nss.DetectBuiltin)},
 		{Name: browser.ProfileBackend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(browser.DetectProfiles)},
 		{Name: browser.PolicyBackend, Detect: detection(browser.DetectPolicies)},
 	}

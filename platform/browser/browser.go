@@ -265,6 +265,8 @@ func (f *finder) shared() {
 		}
 	case f.isDir(newer):
 		used = newer
+	case len(readers) > 0 && !(f.isDir(f.h.User.Home) && f.h.Writable(f.h.User.Home)):
+		f.because("%s is not there, and cannot be made", old)
 	case len(readers) > 0:
 		used = old // the one that every version looks at
 		f.because("%s is used by %s, and will be made", old, strings.Join(slices.Concat(programs, readers), ", "))

@@ -442,8 +442,8 @@ func (w *writer) target(t *target) error {
 // keeps reports whether a trust object with the issuer and serial number of c
 // is about another certificate that is there, too.
 func (st *state) keeps(t *trustObject, c *store.Cert) bool {
-	for _, o := range st.certs {
-		if o.cert.SHA256 != c.SHA256 && issuedOf(o.cert) == issuedOf(c) && !t.matches(c) && t.matches(o.cert) {
+	for _, o := range st.holders[issuedOf(c)] {
+		if o.cert.SHA256 != c.SHA256 && !t.matches(c) && t.matches(o.cert) {
 			return true
 		}
 	}

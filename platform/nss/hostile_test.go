@@ -359,3 +359,42 @@ func TestWaits(t *testing.T) {
 		t.Errorf("when the other program was ready: %v", err)
 	}
 }
+
+// More certificates than one transaction should hold are written in several,
+// and all are taken back if a later one fails.
+func TestChunks(t *testing.T) {
+	b := newBox(t, layout{columns: columnsShared})
+	certs := storetest.Many(t, chunk+50)
+	var want, gone []store.Change
+	for _, c := range certs {
+		want = append(want, trusted(c))
+		gone = append(gone, store.Change{Fingerprint: c.SHA256, Absent: true})
+	}
+	s := b.open()
+	p, err := s.Plan(t.Context(), want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	b.host.Fault = func(op, path string) error {
+		if n++; n == 9*(chunk+20) { // in the second transaction
+			return errors.New("the disk is full")
+		}
+		return nil
+	}
+	if _, err := s.Apply(t.Context(), p); err == nil || errors.Is(err, store.ErrPartial) {
+		t.Errorf("it returned %v", err)
+	}
+	if left := b.dump(); left != "" {
+		t.Errorf("there is still %.500s", left)
+	}
+	b.host.Fault = nil
+	do(t, s, want...)
+	if p, err := s.Plan(t.Context(), want); err != nil || !p.Empty() {
+		t.Errorf("there are still %d steps (%v)", len(p.Steps), err)
+	}
+	do(t, s, gone...)
+	if left := b.dump(); left != "" {
+		t.Errorf("there is still %.500s", left)
+	}
+}

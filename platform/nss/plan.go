@@ -55,10 +55,17 @@ type planner struct {
 	st    *state
 	plan  store.Plan
 	edits edits
+
+	names  *names                 // as they will be
+	adding map[string]*store.Cert // by issuer and serial number
 }
 
 func (s *Store) newPlanner(st *state) *planner {
-	return &planner{s: s, st: st, plan: store.Plan{Store: s.info.ID, Basis: st.digest(), Steps: []store.Step{}}}
+	names := newNames()
+	for _, c := range st.certs {
+		names.add(c.cert, c.label)
+	}
+	return &planner{s: s, st: st, names: names, adding: map[string]*store.Cert{}, plan: store.Plan{Store: s.info.ID, Basis: st.digest(), Steps: []store.Step{}}}
 }
 
 // Plan returns the steps to what is wanted.
@@ -270,15 +277,13 @@ func (p *planner) storable(c *store.Cert) error {
 			"it has the same issuer and serial number as %s (\"%s\"), and NSS cannot hold both", other.SHA256.Short(), store.Printable(other.Label())),
 			Hint: fmt.Sprintf("certtrust remove %s --store %s, if this one replaces it", other.SHA256.Short(), p.s.o.ID)}
 	}
-	for _, o := range p.st.certs {
-		if issuedOf(o.cert) == issuedOf(c) && o.cert.SHA256 != c.SHA256 && !p.leaves(o) {
+	for _, o := range p.st.holders[issuedOf(c)] {
+		if o.cert.SHA256 != c.SHA256 && !p.leaves(o) {
 			return clash(o.cert)
 		}
 	}
-	for _, t := range p.edits.targets {
-		if t.adds() && issuedOf(t.cert) == issuedOf(c) {
-			return clash(t.cert)
-		}
+	if other := p.adding[issuedOf(c)]; other != nil {
+		return clash(other)
 	}
 	return nil
 }
@@ -405,41 +410,23 @@ func (p *planner) aligned(c *store.Cert, l levels) bool {
 // label returns the nickname for a certificate: one that no certificate with
 // another subject has, as NSS demands, and the one that its subject has already.
 func (p *planner) label(c *store.Cert, want *string) string {
-	type named struct {
-		cert  *store.Cert
-		label string
-	}
-	var others []named
-	planned := map[store.Fingerprint]bool{}
-	for _, t := range p.edits.targets {
-		planned[t.cert.SHA256] = true
-		if !t.gone && t.cert.SHA256 != c.SHA256 {
-			others = append(others, named{t.cert, t.label})
-		}
-	}
-	for _, o := range p.st.certs {
-		if !planned[o.cert.SHA256] && o.cert.SHA256 != c.SHA256 {
-			others = append(others, named{o.cert, o.label})
-		}
+	if own, has := p.names.of[c.SHA256]; has {
+		p.names.drop(c)
+		defer p.names.add(c, own)
 	}
 	base := ""
 	if want != nil {
 		base = nickname(*want)
 	}
 	if base == "" {
-		for _, o := range others {
-			if bytes.Equal(o.cert.Subject.Raw, c.Subject.Raw) && o.label != "" {
-				return o.label
-			}
+		if label := p.names.ofSubject(c); label != "" {
+			return label
 		}
 		base = nickname(c.Label())
 	}
 	label := base
 	for n := 2; ; n++ {
-		taken := slices.ContainsFunc(others, func(o named) bool {
-			return o.label == label && !bytes.Equal(o.cert.Subject.Raw, c.Subject.Raw)
-		})
-		if !taken {
+		if !p.names.taken(label, c) {
 			return label
 		}
 		label = fmt.Sprintf("%s #%d", base, n)
@@ -528,6 +515,13 @@ func (p *planner) tell(t *target, before levels, trusting bool) {
 	p.plan.Steps = append(p.plan.Steps, step)
 	p.plan.Undo = append(p.plan.Undo, undo)
 	p.edits.targets = append(p.edits.targets, t)
+	p.names.drop(t.cert)
+	if !t.gone {
+		p.names.add(t.cert, t.label)
+	}
+	if t.adds() {
+		p.adding[issuedOf(t.cert)] = t.cert
+	}
 	if p.s.o.Profile && !t.gone && t.levels.trusts() && t.cert.IsCA() && t.cert.SelfIssued() && namesHosts(t.cert) {
 		p.notice("\"%s\" is a certificate authority that names hosts: %s does not accept it as a server's own certificate, whatever it is trusted for; issue one that is no authority",
 			store.Printable(t.cert.Label()), p.s.program())

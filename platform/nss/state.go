@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -62,6 +63,7 @@ type state struct {
 	certs   []*certObject
 	trusts  []*trustObject
 	about   map[string][]*trustObject // by issuer and serial number
+	holders map[string][]*certObject  // likewise
 	orphans []string                  // signatures of objects that there are not
 	broken  []broken                  // rows that cannot be read
 	ids     map[int64]bool
@@ -240,6 +242,7 @@ func (st *state) add(id int64, row map[attribute][]byte) {
 		c := &certObject{id: id, cert: store.NewCert(der), issuer: plainValue(row[aIssuer]), serial: plainValue(row[aSerial])}
 		c.label = strings.ToValidUTF8(string(plainValue(row[aLabel])), "\ufffd")
 		st.certs = append(st.certs, c)
+		st.holders[issuedOf(c.cert)] = append(st.holders[issuedOf(c.cert)], c)
 		return
 	}
 	for i, k := range kinds {
@@ -258,11 +261,15 @@ func (st *state) add(id int64, row map[attribute][]byte) {
 }
 
 // issued is a key for what an issuer gave a serial number.
-func issued(issuer, serial []byte) string { return fmt.Sprintf("%d %s%s", len(issuer), issuer, serial) }
+func issued(issuer, serial []byte) string {
+	return strconv.Itoa(len(issuer)) + " " + string(issuer) + string(serial)
+}
 
 func issuedOf(c *store.Cert) string { return issued(c.Issuer.Raw, serialOf(c.Raw)) }
 
-func newState() *state { return &state{ids: map[int64]bool{}, about: map[string][]*trustObject{}} }
+func newState() *state {
+	return &state{ids: map[int64]bool{}, about: map[string][]*trustObject{}, holders: map[string][]*certObject{}}
+}
 
 // sigName is the name of the row that signs an attribute.
 func sigName(id int64, a attribute) string {
@@ -447,12 +454,8 @@ func (st *state) find(fp store.Fingerprint) (list []*certObject) {
 
 // ghosts returns the trust objects that are about no certificate here.
 func (st *state) ghosts() (list []*trustObject) {
-	have := map[string]bool{}
-	for _, c := range st.certs {
-		have[issuedOf(c.cert)] = true
-	}
 	for _, t := range st.trusts {
-		if !have[issued(t.issuer, t.serial)] {
+		if len(st.holders[issued(t.issuer, t.serial)]) == 0 {
 			list = append(list, t)
 		}
 	}

@@ -233,7 +233,7 @@ func counts(sel platform.Selector, i store.Info) bool {
 	case i.Scope == store.ScopeSystem:
 		return !slices.Contains(browserBackends, i.Backend)
 	}
-	return i.Backend == nss.Backend
+	return i.Backend == nss.Backend && i.Default
 }
 
 // browserBackends are the backends whose stores are those of browsers, which

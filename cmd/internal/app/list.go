@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"os"
 	"regexp"
@@ -244,15 +245,24 @@ func (a *App) storesCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return a.write(c, render.NewStoresDoc(storeRecords(found), reasons, c.Bool("verbose") || len(found) == 0))
+			return a.write(c, render.NewStoresDoc(storeRecords(c.Context, found), reasons, c.Bool("verbose") || len(found) == 0))
 		},
 	}
 }
 
-func storeRecords(found []platform.Found) []render.StoreRecord {
+func storeRecords(ctx context.Context, found []platform.Found) []render.StoreRecord {
 	var out []render.StoreRecord
 	for _, f := range found {
-		out = append(out, render.StoreRecord{Info: f.Info(), Reasons: f.Reasons})
+		r := render.StoreRecord{Info: f.Info(), Reasons: f.Reasons}
+		if repairer, ok := f.Store.(store.Repairer); ok && r.Access.Read == nil {
+			for p, err := range repairer.Problems(ctx) {
+				if err != nil {
+					p = store.Problem{Code: "unreadable", Text: store.Printable(err.Error())}
+				}
+				r.Problems = append(r.Problems, p)
+			}
+		}
+		out = append(out, r)
 	}
 	return out
 }

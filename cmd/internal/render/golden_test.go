@@ -72,10 +72,10 @@ func docs(t *testing.T) map[string]Doc {
 	jdkInfo := info(jdk, "JDK 21", store.ScopeSystem)
 	jdkInfo.Access.Read = &store.Obstacle{Kind: store.Damaged, Text: "the digest does not match"}
 	stores := []StoreRecord{
-		{systemInfo, []string{"/etc/debian_version is there"}},
-		{firefoxInfo, []string{"profiles.ini names it", "it is the default"}},
-		{followInfo, nil},
-		{jdkInfo, []string{"/opt is looked through"}},
+		{Info: systemInfo, Reasons: []string{"/etc/debian_version is there"}},
+		{Info: firefoxInfo, Reasons: []string{"profiles.ini names it", "it is the default"}},
+		{Info: followInfo, Reasons: nil},
+		{Info: jdkInfo, Reasons: []string{"/opt is looked through"}},
 	}
 	elsewhere := []string{"no Chromium: /home/ann/.pki/nssdb is not there"}
 

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/certtrust/certtrust/cmd/internal/term"
@@ -20,6 +21,8 @@ type StoresDoc struct {
 type StoreRecord struct {
 	store.Info
 	Reasons []string `json:"reasons"`
+	// Problems are those of the store itself, which repair may mend.
+	Problems []store.Problem `json:"problems,omitempty"`
 }
 
 // NewStoresDoc returns the document for the stores found, and the reasons that
@@ -47,7 +50,7 @@ func (d StoresDoc) Text(s *term.Streams) error {
 		if st.Default {
 			byDefault = "yes"
 		}
-		t.Row(append(plain(string(st.ID), st.Title, scope), writeAccess(st.Access), Cell{Text: byDefault}, Cell{Text: note(st.Info)})...)
+		t.Row(append(plain(string(st.ID), st.Title, scope), writeAccess(st.Access), Cell{Text: byDefault}, Cell{Text: st.note()})...)
 	}
 	if err := t.Write(s); err != nil {
 		return err
@@ -74,6 +77,20 @@ func writeAccess(a store.Access) Cell {
 		return Cell{string(a.Write.Kind), term.Yellow}
 	}
 	return Cell{"yes", term.Green}
+}
+
+// note tells what a person should know of a store as it was found.
+func (r StoreRecord) note() string {
+	text := note(r.Info)
+	if len(r.Problems) == 0 {
+		return text
+	}
+	mendable := slices.ContainsFunc(r.Problems, func(p store.Problem) bool { return p.Mendable })
+	problems := count(len(r.Problems), "problem")
+	if mendable {
+		problems += " (certtrust repair)"
+	}
+	return strings.Join(include([]string{problems}, text), "; ")
 }
 
 // note tells what a person should know of a store.
