@@ -28,7 +28,6 @@ const (
 	certsDir  = "/etc/ssl/certs"
 	bundle    = certsDir + "/ca-certificates.crt"
 	keystore  = certsDir + "/java/cacerts"
-
 )
 
 // trustTrees is all that trust on a Debian machine depends on.
