@@ -259,7 +259,7 @@ func TestCancelled(t *testing.T) {
 	began := time.Now()
 	time.AfterFunc(50*time.Millisecond, cancel)
 	got := probe.Probe(ctx, s.Target, probe.Options{Timeout: time.Minute})
-	if took := time.Since(began); took > 5*time.Second || got.Failure == nil {
+	if took := time.Since(began); took > 20*time.Second || got.Failure == nil {
 		t.Errorf("%v, %+v", took, got.Failure)
 	}
 }

@@ -204,7 +204,7 @@ func TestFetchContext(t *testing.T) {
 	defer cancel()
 	began := time.Now()
 	_, err := probe.NewFetcher(probe.FetchOptions{Target: local}).Fetch(ctx, diagnose.Request{URL: s.URL + "/hang"})
-	if reasonOf(err) != probe.TimedOut || !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 3*time.Second {
+	if reasonOf(err) != probe.TimedOut || !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 20*time.Second {
 		t.Errorf("%v after %v", err, time.Since(began))
 	}
 }
