@@ -28,6 +28,8 @@ const (
 	certsDir  = "/etc/ssl/certs"
 	bundle    = certsDir + "/ca-certificates.crt"
 	keystore  = certsDir + "/java/cacerts"
+
+	pendingList = "/var/lib/ca-certificates-java/pending" // of Java's hook
 )
 
 // trustTrees is all that trust on a Debian machine depends on.
