@@ -164,7 +164,7 @@ func TestKilled(t *testing.T) {
 			t.Error("none was killed before it had ended")
 		}
 		// Where dpkg was killed at work for Java's hook, it keeps what it was told
-		// until it is run again as its own documentation says: that may name
+		// until it is run again: that may name
 		// this certificate, which is gone, and nothing else.
 		left, _ := os.ReadFile(pendingList)
 		for line := range strings.Lines(string(left)) {
