@@ -231,7 +231,7 @@ func counts(sel platform.Selector, i store.Info) bool {
 	case i.DerivedFrom != "":
 		return false
 	case i.Scope == store.ScopeSystem:
-		return !slices.Contains(browserBackends, i.Backend)
+		return (i.Default || i.Root != "") && !slices.Contains(browserBackends, i.Backend)
 	}
 	return i.Backend == nss.Backend && i.Default
 }
