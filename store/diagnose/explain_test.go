@@ -98,7 +98,7 @@ func TestExplain(t *testing.T) {
 		{"The request was aborted: Could not create SSL/TLS secure channel.", "dotnet", []string{"tls.protocol_version"}, []string{"tls.no_shared_cipher"}, []string{"trust.untrusted_root"}, ""},
 		{"AuthenticationException: The remote certificate is invalid because of errors in the certificate chain: PartialChain", "dotnet", nil, []string{"chain.missing_intermediate"}, []string{"time.leaf_expired"}, ""},
 		{"The remote certificate is invalid according to the validation procedure: RemoteCertificateNameMismatch, RemoteCertificateChainErrors", "dotnet", []string{"name.mismatch"}, nil, nil, ""},
-		{`Get "https://registry.local:5000/v2/": tls: failed to verify certificate: x509: certificate signed by unknown authority`, "go", nil, []string{"trust.untrusted_root"}, []string{"name.mismatch"}, "registry.local:5000"},
+		{`Get "https://images.local:5000/v2/": tls: failed to verify certificate: x509: certificate signed by unknown authority`, "go", nil, []string{"trust.untrusted_root"}, []string{"name.mismatch"}, "images.local:5000"},
 		{`x509: certificate signed by unknown authority (possibly because of "x509: ECDSA verification failure" while trying to verify candidate authority certificate "mkcert ann@laptop")`, "go", []string{"trust.same_name_other_key"}, nil, nil, ""},
 		{`Error response from daemon: Get "https://10.1.2.3:5000/v2/": http: server gave HTTP response to HTTPS client`, "go", []string{"tls.plain_http"}, nil, []string{"trust.untrusted_root"}, "10.1.2.3:5000"},
 		{"x509: certificate is valid for a.example, b.example, not c.example", "go", []string{"name.mismatch"}, nil, nil, "c.example"},
