@@ -435,13 +435,13 @@ func (s *Store) checkJava(st *state, p *planner) error {
 	var wrong []string
 	for _, fp := range p.edits.have {
 		for _, a := range st.anchors {
-			for _, item := range a.file.Items {
-				if item.Cert.SHA256 != fp {
+			for _, c := range a.certs() {
+				if c.SHA256 != fp {
 					continue
 				}
-				if !j.takes(item.Cert) {
+				if !j.takes(c) {
 					p.notice("Java cannot read %s and does not trust it", fp.Short())
-				} else if j.lacks(item.Cert) && !slices.Contains(wrong, "lacks "+fp.Short()) {
+				} else if j.lacks(c) && !slices.Contains(wrong, "lacks "+fp.Short()) {
 					wrong = append(wrong, "lacks "+fp.Short())
 				}
 			}
