@@ -47,7 +47,7 @@ var imports = []struct {
 		"formats and judgements are the same on every system and need no store"},
 	{`platform/host`, []string{"std", "store", "golang.org/x/sys/...", "github.com/gofrs/flock"},
 		"the seam to the machine knows of no kind of store"},
-	{`platform/smallstep`, []string{"std", "store", "store/certfile", "platform/host", "github.com/smallstep/truststore"},
+	{`platform/smallstep`, []string{"std", "store", "platform", "platform/host", "platform/journal", "github.com/smallstep/truststore"},
 		"the bridge to the other library is a leaf: nothing else gets that library along with it"},
 	{`platform/sqlite`, []string{"std", "store", "platform/host", "modernc.org/sqlite/..."},
 		"one place knows how files of a foreign program are opened without trusting them"},
