@@ -40,6 +40,7 @@ var roles = map[string]func(m *testing.M) int{
 	"inside":  inside,
 	"get":     roleGet,
 	"install": roleInstall,
+	"library": roleLibrary,
 }
 
 func TestMain(m *testing.M) { os.Exit(roles[os.Getenv(roleVar)](m)) }
