@@ -59,6 +59,8 @@ var imports = []struct {
 		"a backend is built on the model, the formats and the seam only"},
 	{`platform/keychain`, []string{"std", "store", "store/certfile", "platform/host", "howett.net/plist"},
 		"a backend is built on the model, the formats and the seam only"},
+	{`platform/keychain/securitytest`, []string{"std", "platform/host"},
+		"an emulator that shared code with what is tested by it would share its mistakes"},
 	{`platform/wincert`, []string{"std", "store", "store/certfile", "platform/host", "golang.org/x/sys/windows/..."},
 		"a backend is built on the model, the formats and the seam only"},
 	{`platform/probe(/probetest)?`, []string{"std", "store", "store/certfile", "store/diagnose", "platform/host"},
@@ -551,6 +553,8 @@ func TestRulesFire(t *testing.T) {
 		{"platform/java", module + "/platform/nss", "may import only"},
 		{"platform/browser", module + "/platform/nss", ""},
 		{"platform/host", "golang.org/x/sys/unix", ""},
+		{"platform/keychain/securitytest", module + "/platform/keychain", "may import only"},
+		{"platform/keychain/securitytest", "howett.net/plist", "may import only"},
 		{"platform", module + "/cmd/internal/app", "may import only"},
 		{"elsewhere", "fmt", "no rule"},
 	} {
