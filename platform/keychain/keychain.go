@@ -163,7 +163,7 @@ var readers = []string{"Safari", "Chrome", "Edge", "curl of macOS", "Go", "Swift
 func DetectUser(ctx context.Context, h *host.Host) ([]store.Store, []string) {
 	v, reasons, ok := system(h)
 	if !ok {
-		return nil, nil // told by DetectSystem
+		return nil, reasons
 	}
 	if !h.Live {
 		return offlineUsers(h, v)
@@ -237,7 +237,7 @@ func fileInfo(h *host.Host, file string) store.Info {
 // system reports whether the host is a Mac, and which macOS it runs.
 func system(h *host.Host) (version, []string, bool) {
 	if h.OS != "darwin" {
-		return version{}, nil, false
+		return version{}, []string{"not macOS, so there are no keychains"}, false
 	}
 	v, text := readVersion(h)
 	return v, []string{text}, true

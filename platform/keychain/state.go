@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -324,11 +323,3 @@ func sameSettings(a, b *settings, except map[string]bool) error {
 func partial(err, back error) error {
 	return store.Because(store.ErrPartial, "%w; and what was begun could not be taken back: %w", err, back)
 }
-
-// gone reports whether an error tells that there was nothing to do.
-func gone(err error) bool {
-	s := status(err)
-	return s == statusNotFound || s == statusNoSettings || errors.Is(err, errGone)
-}
-
-var errGone = errors.New("it is gone already")

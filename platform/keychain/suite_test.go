@@ -17,7 +17,7 @@ import (
 var exhaustive = flag.Bool("exhaustive", false, "run the conformance suite for every version of macOS")
 
 func TestMain(m *testing.M) {
-	if code, is := securitytest.Main(); is {
+	if code, is := securitytest.Main(os.Stdout, os.Stderr); is {
 		os.Exit(code)
 	}
 	os.Exit(m.Run())

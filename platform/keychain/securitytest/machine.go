@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -443,9 +444,9 @@ func (m *Machine) Install(binary string, uid int) error {
 	return nil
 }
 
-// Main is the tool, if this process was started as one: it returns its exit
-// code and true.
-func Main() (code int, is bool) {
+// Main is the tool, if this process was started as one: it writes what that
+// prints, and returns its exit code and true.
+func Main(out, errs io.Writer) (code int, is bool) {
 	root := os.Getenv(RootVariable)
 	if root == "" {
 		return 0, false
@@ -455,7 +456,7 @@ func Main() (code int, is bool) {
 		return 99, true
 	}
 	stdout, stderr, code := Open(root).Run(context.Background(), uid, os.Args[1:])
-	os.Stdout.Write(stdout)
-	os.Stderr.Write(stderr)
+	out.Write(stdout)
+	errs.Write(stderr)
 	return code, true
 }
