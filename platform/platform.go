@@ -13,6 +13,7 @@ import (
 	"github.com/certtrust/certtrust/platform/anchors"
 	"github.com/certtrust/certtrust/platform/browser"
 	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/platform/java"
 	"github.com/certtrust/certtrust/platform/nss"
 	"github.com/certtrust/certtrust/store"
 )
@@ -56,6 +57,8 @@ func Backends() []Backend {
 		},
 		{Name: nss.Backend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(browser.DetectUser), Place: browser.OpenDir},
 		{Name: nss.Backend, Detect: detection(browser.DetectSystem)},
+		{Name: java.Backend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(java.DetectUser), Place: java.Open},
+		{Name: java.Backend, Detect: detection(java.DetectSystem)},
 		{Name: nss.BuiltinBackend, Detect: detection(nss.DetectBuiltin)},
 		{Name: browser.ProfileBackend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(browser.DetectProfiles)},
 		{Name: browser.PolicyBackend, Detect: detection(browser.DetectPolicies)},

@@ -321,6 +321,9 @@ func (f *finder) stores(user bool) (out []store.Store, reasons []string) {
 		}
 	}
 	for _, at := range files {
+		if n := len(at.o.readers); n > 1 {
+			at.o.title += fmt.Sprintf(" and %d more", n-1)
+		}
 		if inHome(f.h, at.path) != user {
 			continue
 		}

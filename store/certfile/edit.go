@@ -293,8 +293,9 @@ func editPKCS12(data []byte, passwords [][]byte, keys *derived) (*Edit, error) {
 		if own := e.Entries[before:]; p.sealed && certs != len(own) {
 			p.fixed = true // what is not public is not encrypted twice under one key
 		}
-		if again, err := p.encode(e.Entries[before:]); !p.fixed && (err != nil || !bytes.Equal(again, p.raw)) {
-			p.fixed = true
+		if !p.fixed {
+			again, err := p.encode(e.Entries[before:])
+			p.fixed = err != nil || !bytes.Equal(again, p.raw)
 		}
 		if !p.fixed && (anchors > 0 || certs > 0 && form.home < 0) {
 			if form.home < 0 || anchors > 0 {
