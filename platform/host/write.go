@@ -196,7 +196,7 @@ func tempName(final string, o WriteOptions) string {
 
 // syncParent makes the entry of path in its directory durable.
 func syncParent(t tree, p string) error {
-	name, err := t.locate(path.Dir(p), true)
+	name, err := t.locate(above(p), true)
 	if err != nil {
 		return err
 	}
@@ -208,6 +208,16 @@ func syncParent(t tree, p string) error {
 	}
 	defer f.Close()
 	return syncDir(f)
+}
+
+// above returns the directory that path is in; that of C:/x is C:/, the root
+// of a drive.
+func above(p string) string {
+	dir := path.Dir(p)
+	if len(dir) == 2 && dir[0] != '/' && dir[1] == ':' {
+		return dir + "/"
+	}
+	return dir
 }
 
 // Symlink makes path a link to target, in one step: a file or link of that name
@@ -297,7 +307,7 @@ func (h *Host) MkdirAll(p string, mode fs.FileMode) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if parent := path.Dir(p); parent != p && parent != "." {
+	if parent := above(p); parent != p && parent != "." {
 		if err := h.MkdirAll(parent, mode); err != nil {
 			return err
 		}
