@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"os/user"
-	"path"
 	"strconv"
 	"strings"
 
