@@ -58,10 +58,8 @@ func (s *Store) execute(ctx context.Context, p *planner) error {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx) // all or nothing
-	for n, e := range p.edits {
-		if err := s.make(e); err != nil {
-			return s.back(ctx, p, p.edits[:n+1], err)
-		}
+	if err := s.makeAll(p.edits); err != nil {
+		return s.back(ctx, p, p.edits, err)
 	}
 	if err := s.readBack(ctx, p, func(at place) *record { return p.now[at] }); err != nil {
 		return s.back(ctx, p, p.edits, err)
@@ -69,14 +67,14 @@ func (s *Store) execute(ctx context.Context, p *planner) error {
 	return nil
 }
 
-// back takes edits back that cause made useless, the last of which may have
-// been made or not.
+// back takes edits back that cause made useless, each of which may have been
+// made or not.
 func (s *Store) back(ctx context.Context, p *planner, edits []edit, cause error) error {
 	var errs []error
 	for _, e := range slices.Backward(edits) {
 		now, err := s.find(ctx, e.place)
 		if err == nil && !same(now, e.before) {
-			err = s.make(edit{e.place, now, e.before})
+			err = s.makeAll([]edit{{e.place, now, e.before}})
 		}
 		errs = append(errs, err)
 	}
@@ -122,13 +120,32 @@ func (s *Store) find(ctx context.Context, at place) (*record, error) {
 	return nil, err
 }
 
-// make makes one edit.
-//
-// A user's roots are added through the collection, as Windows has it done: it
-// asks the user then. Everything else is done in the one store that is meant.
-func (s *Store) make(e edit) (err error) {
-	ask := s.at.user && e.item.name == itemRoot && e.before == nil
-	h, err := s.api.OpenStore(ask, s.at.flag, e.item.name)
+// makeAll makes edits in their order, those that follow each other in one item
+// with the item open once.
+func (s *Store) makeAll(edits []edit) error {
+	for len(edits) > 0 {
+		n := 1
+		for n < len(edits) && edits[n].item == edits[0].item && s.asks(edits[n]) == s.asks(edits[0]) {
+			n++
+		}
+		if err := s.make(edits[:n]); err != nil {
+			return err
+		}
+		edits = edits[n:]
+	}
+	return nil
+}
+
+// asks tells that a user's roots are added to, which is done through the
+// collection, as Windows has its own programs do it: it asks the user then.
+// Everything else is done in the one store that is meant.
+func (s *Store) asks(e edit) bool {
+	return s.at.user && e.item.name == itemRoot && e.before == nil
+}
+
+// make makes edits of one item.
+func (s *Store) make(edits []edit) (err error) {
+	h, err := s.api.OpenStore(s.asks(edits[0]), s.at.flag, edits[0].item.name)
 	if err != nil {
 		return err
 	}
@@ -137,23 +154,26 @@ func (s *Store) make(e edit) (err error) {
 			err = closed
 		}
 	}()
-	switch {
-	case e.after == nil:
-		err = s.delete(h, e.before.cert.Raw)
-	case e.before == nil:
-		err = s.api.AddSerialized(h, e.after.blob(), AddNew)
-	default:
-		err = s.api.AddSerialized(h, e.after.blob(), AddReplace)
+	for _, e := range edits {
+		switch {
+		case e.after == nil:
+			err = s.delete(h, e.before.cert.Raw)
+		case e.before == nil:
+			err = s.api.AddSerialized(h, e.after.blob(), AddNew)
+		default:
+			err = s.api.AddSerialized(h, e.after.blob(), AddReplace)
+		}
+		if err != nil {
+			break
+		}
 	}
-	if err != nil {
-		return err
+	// What is not committed is not always written, and what was done before a
+	// failure has to be there for it to be taken back. A store that cannot be
+	// told to has written it already.
+	if committed := s.api.Commit(h); err == nil && committed != errUnable {
+		err = committed
 	}
-	// What is not committed is not always written. A store that cannot be told
-	// to has written it already.
-	if err := s.api.Commit(h); err != nil && err != errUnable {
-		return err
-	}
-	return nil
+	return err
 }
 
 // delete takes exactly the certificate out that is meant.
