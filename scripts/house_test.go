@@ -67,6 +67,8 @@ var imports = []struct {
 		"what a server showed is evidence for a diagnosis and told in its words; the probe knows no store"},
 	{`platform/clients`, []string{"std", "store", "store/certfile", "store/diagnose", "platform/host"},
 		"what programs read is told in the words of a diagnosis, which needs it as evidence"},
+	{`platform/anchors`, []string{"std", "store", "store/certfile", "platform/host", "platform/anchors/p11kit"},
+		"a backend is built on the model, the formats and the seam only, and this one on the files of p11-kit, which stand for themselves"},
 	{`platform/.+`, []string{"std", "store", "store/certfile", "platform/host"},
 		"a backend is built on the model, the formats and the seam only: it can be read, tested and left out by itself"},
 	{`platform`, []string{"std", "store/...", "platform/..."},

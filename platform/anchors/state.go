@@ -174,7 +174,7 @@ type found struct {
 // does: those that lead to a directory that they lie in are left out. A
 // directory that is called like an anchor is returned, too, and the first of
 // those that are too many.
-func (s *Store) walk(dir string) ([]found, error) {
+func (s *base) walk(dir string) ([]found, error) {
 	var files []found
 	visited := 0
 	var visit func(dir string, above []string) error
@@ -220,7 +220,7 @@ func (s *Store) walk(dir string) ([]found, error) {
 	return files, err
 }
 
-func (s *Store) readAnchor(a anchor) anchor {
+func (s *base) readAnchor(a anchor) anchor {
 	if a.err != nil {
 		return a
 	}
@@ -390,7 +390,7 @@ func (s *Store) readLeft(st *state) error {
 	return nil
 }
 
-func (s *Store) exists(file string) bool {
+func (s *base) exists(file string) bool {
 	_, err := s.host.Stat(file)
 	return err == nil
 }
