@@ -19,6 +19,9 @@ const (
 	defaultDir = "" // there is no root directory that all programs can be in
 )
 
+// errOtherDevice is what renaming from one volume to another ends with.
+var errOtherDevice error = windows.ERROR_NOT_SAME_DEVICE
+
 var kinds = []struct{ system, kind error }{
 	{windows.ERROR_WRITE_PROTECT, store.ErrReadOnly},
 	{windows.ERROR_SHARING_VIOLATION, store.ErrLocked},
