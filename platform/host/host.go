@@ -55,12 +55,27 @@ type Host struct {
 	// Secrets gives the passwords of stores; nil = there are none.
 	Secrets Secrets
 
+	// Engine is who generates what is made of anchors, "" = [EngineAuto].
+	Engine string
+
+	later *later // what is made durable together
+
 	// Fault, if set, is called before every write operation and program run
 	// with the operation ("create", "write", "sync", "rename", "link",
 	// "symlink", "remove", "mkdir", "chmod", "lock", "run") and the path that
 	// it is done for; an error that it returns makes that operation fail.
 	Fault func(op, path string) error
 }
+
+// Engines returns what Host.Engine can be.
+func Engines() []string { return []string{EngineAuto, EngineNative, EngineDistro} }
+
+// The engines.
+const (
+	EngineAuto   = "auto"   // certtrust where it is known to do what the distribution's tool does, else that
+	EngineNative = "native" // certtrust
+	EngineDistro = "distro" // the distribution's tool
+)
 
 // User is a user of this machine.
 type User struct {
