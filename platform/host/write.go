@@ -229,10 +229,10 @@ func tempName(final string, o WriteOptions) string {
 // done later, see [Host.Together].
 func (h *Host) syncParent(t tree, p string) error {
 	if h.later != nil {
-		h.later.add(path.Dir(p))
+		h.later.add(above(p))
 		return nil
 	}
-	return syncDirectory(t, path.Dir(p))
+	return syncDirectory(t, above(p))
 }
 
 func syncDirectory(t tree, dir string) error {
@@ -248,6 +248,16 @@ func syncDirectory(t tree, dir string) error {
 	}
 	defer f.Close()
 	return syncDir(f)
+}
+
+// above returns the directory that path is in; that of C:/x is C:/, the root
+// of a drive.
+func above(p string) string {
+	dir := path.Dir(p)
+	if len(dir) == 2 && dir[0] != '/' && dir[1] == ':' {
+		return dir + "/"
+	}
+	return dir
 }
 
 // Symlink makes path a link to target, in one step: a file or link of that name
@@ -341,7 +351,7 @@ func (h *Host) MkdirAll(p string, mode fs.FileMode) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if parent := path.Dir(p); parent != p && parent != "." {
+	if parent := above(p); parent != p && parent != "." {
 		if err := h.MkdirAll(parent, mode); err != nil {
 			return err
 		}
