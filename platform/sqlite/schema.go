@@ -9,9 +9,9 @@ import (
 // expression that SQLite would evaluate, or a module that it would call.
 var forbidden = []string{"GENERATED", "AS", "CHECK", "SELECT", "VIRTUAL", "WHERE"}
 
-// words takes a statement apart: words and numbers in capitals, names in quotes
-// as what is in them after a quote, and the signs ( ) , and -. It is not ok if
-// there is anything else, or a forbidden word.
+// words takes a statement apart: words and numbers, names in quotes as what is in
+// them after a quote, and the signs ( ) , and -. It is not ok if there is anything
+// else, or a forbidden word.
 func words(statement string) (list []string, ok bool) {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 	closing := map[byte]string{'"': `"`, '\'': "'", '`': "`", '[': "]"}
@@ -20,11 +20,10 @@ func words(statement string) (list []string, ok bool) {
 		c := statement[0]
 		switch end, quoted := closing[c]; {
 		case n > 0:
-			word := strings.ToUpper(statement[:n])
-			if slices.Contains(forbidden, word) {
+			if among(forbidden, statement[:n]) {
 				return nil, false
 			}
-			list = append(list, word)
+			list = append(list, statement[:n])
 		case quoted:
 			inner := strings.Index(statement[1:], end)
 			if inner < 0 || strings.Trim(statement[1:1+inner], letters+" ,-") != "" {
@@ -43,43 +42,57 @@ func words(statement string) (list []string, ok bool) {
 	return list, true
 }
 
+// among reports whether a word is one of the language's.
+func among(keywords []string, word string) bool {
+	return slices.ContainsFunc(keywords, func(k string) bool { return strings.EqualFold(k, word) })
+}
+
 // isName reports whether a word is a name or a type, in quotes or not.
 func isName(word string) bool { return !strings.Contains("(),-", word) }
 
 // plainTable reports whether a statement makes a table of names, types and
-// constraints alone: in the parentheses of its columns there are no others but
-// around lists of names.
-func plainTable(statement string) bool {
+// constraints alone, and returns its columns in lower case: in the parentheses
+// around them there are no others but around lists of names.
+func plainTable(statement string) (columns []string, ok bool) {
 	list, ok := words(statement)
-	if !ok || len(list) < 5 || list[0] != "CREATE" || list[1] != "TABLE" || !isName(list[2]) || list[3] != "(" {
-		return false
+	if !ok || len(list) < 5 || !among([]string{"CREATE"}, list[0]) || !among([]string{"TABLE"}, list[1]) || !isName(list[2]) || list[3] != "(" {
+		return nil, false
 	}
 	depth, i := 1, 4
 	for ; i < len(list) && depth > 0; i++ {
-		switch word := list[i]; {
+		word := list[i]
+		switch {
 		case word == "(":
 			depth++
 		case word == ")":
 			depth--
 		case word == "-" && depth > 1:
-			return false
+			return nil, false
+		case depth == 1 && isName(word) && (list[i-1] == "," || i == 4) && !among(constraints, word):
+			columns = append(columns, strings.ToLower(strings.TrimPrefix(word, "'")))
 		}
 		if depth > 2 {
-			return false
+			return nil, false
 		}
 	}
-	return depth == 0 && !slices.ContainsFunc(list[i:], func(word string) bool {
-		return !slices.Contains([]string{"STRICT", "WITHOUT", "ROWID", ","}, word)
-	})
+	return columns, depth == 0 && !slices.ContainsFunc(list[i:], func(word string) bool { return !among(afterTable, word) })
 }
+
+// constraints are the words that a constraint begins with that stands among the
+// columns of a table; afterTable is what may follow them.
+var (
+	constraints = []string{"CONSTRAINT", "PRIMARY", "UNIQUE", "FOREIGN"}
+	afterTable  = []string{"STRICT", "WITHOUT", "ROWID", ","}
+)
 
 // plainIndex reports whether a statement makes an index of columns alone.
 func plainIndex(statement string) bool {
 	list, ok := words(statement)
-	if ok && len(list) > 1 && list[1] == "UNIQUE" {
+	if ok && len(list) > 1 && among([]string{"UNIQUE"}, list[1]) {
 		list = slices.Delete(list, 1, 2)
 	}
-	if !ok || len(list) < 7 || list[0] != "CREATE" || list[1] != "INDEX" || !isName(list[2]) || list[3] != "ON" || !isName(list[4]) || list[5] != "(" || list[len(list)-1] != ")" {
+	if !ok || len(list) < 7 || !among([]string{"CREATE"}, list[0]) || !among([]string{"INDEX"}, list[1]) || !isName(list[2]) ||
+		!among([]string{"ON"}, list[3]) || !isName(list[4]) || list[5] != "(" || list[len(list)-1] != ")" {
 		return false
 	}
 	return !slices.ContainsFunc(list[6:len(list)-1], func(word string) bool { return word != "," && !isName(word) })

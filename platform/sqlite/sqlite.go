@@ -39,6 +39,8 @@ type DB struct {
 	conn connection
 	path string
 	tx   bool
+	// columns are those of the tables, by "schema.table"; of an index none.
+	columns map[string][]string
 
 	fault func(op, path string) error
 }
@@ -372,24 +374,9 @@ func assign(row []driver.Value, to []any) error {
 	return nil
 }
 
-// Columns returns the names of a table's columns, none if there is no such
-// table. The names are plain ones: they are put into a statement.
-func (db *DB) Columns(ctx context.Context, schema, table string) ([]string, error) {
-	there := false
-	err := db.Query(ctx, "SELECT 1 FROM "+schema+".sqlite_master WHERE type = 'table' AND name = ?", []any{table}, func(func(...any) error) error {
-		there = true
-		return nil
-	})
-	if err != nil || !there {
-		return nil, err
-	}
-	rows, err := db.conn.QueryContext(ctx, "SELECT * FROM "+schema+"."+table+" LIMIT 0", nil)
-	if err != nil {
-		return nil, db.explain(err)
-	}
-	defer rows.Close()
-	return rows.Columns(), nil
-}
+// Columns returns the names of a table's columns in lower case, none if there is
+// no such table.
+func (db *DB) Columns(schema, table string) []string { return db.columns[schema+"."+table] }
 
 // plain refuses a schema that could make SQLite evaluate anything.
 func (db *DB) plain(ctx context.Context, schema string) error {
@@ -400,6 +387,13 @@ func (db *DB) plain(ctx context.Context, schema string) error {
 		if err := scan(&kind, &name, &text); err != nil {
 			return err
 		}
+		columns, plain := []string(nil), false
+		switch kind {
+		case "table":
+			columns, plain = plainTable(text)
+		case "index":
+			plain = plainIndex(text)
+		}
 		n++
 		switch {
 		case n > most:
@@ -408,9 +402,13 @@ func (db *DB) plain(ctx context.Context, schema string) error {
 			return nil
 		case kind != "table" && kind != "index":
 			return db.corrupt("its schema has a %s, %s", store.Printable(kind), store.Printable(name))
-		case kind == "table" && !plainTable(text), kind == "index" && !plainIndex(text):
+		case !plain:
 			return db.corrupt("the %s %s in its schema is not a plain one", store.Printable(kind), store.Printable(name))
 		}
+		if db.columns == nil {
+			db.columns = map[string][]string{}
+		}
+		db.columns[schema+"."+name] = columns
 		return nil
 	})
 }
