@@ -33,6 +33,7 @@ func Machine(ctx context.Context, h *host.Host, stores []audit.Store, environ []
 	}
 	i.keys()
 	i.packages()
+	slices.SortFunc(i.facts.Modified, func(a, b audit.Modified) int { return strings.Compare(a.Path, b.Path) })
 	return i.facts, i.errs
 }
 

@@ -168,4 +168,3 @@ func publicOf(der []byte) (store.Fingerprint, bool) {
 	spki, err := x509.MarshalPKIXPublicKey(signer.Public())
 	return sha256.Sum256(spki), err == nil
 }
-
