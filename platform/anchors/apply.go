@@ -33,66 +33,21 @@ const lockWaits = 4
 // when the bundle, the links, the modes and Java's key store say the same. If
 // they do not, everything is put back.
 func (s *Store) Apply(ctx context.Context, plan store.Plan) (store.Receipt, error) {
-	receipt := store.Receipt{Store: s.info.ID}
-	if err := ctx.Err(); err != nil {
-		return receipt, s.fail("apply", "", err)
-	}
-	if !plan.Empty() {
-		if err := s.info.Access.Write.Err("apply", s.info.ID); err != nil {
-			return receipt, err
-		}
-		unlock, err := s.host.Lock(ctx, path.Join(s.host.StateDir(store.ScopeSystem), "lock"), lockWaits*s.Wait, "certtrust")
-		if err != nil {
-			return receipt, s.fail("apply", "", err)
-		}
-		defer unlock()
-		if err := s.quiet(ctx); err != nil {
-			return receipt, s.fail("apply", "", err)
-		}
-	}
-	p, err := s.newPlanner(ctx)
-	if err != nil {
-		return receipt, s.fail("apply", "", err)
-	}
-	if len(plan.Repair) > 0 {
-		p.mend(plan.Repair)
-	} else if err := p.changes(plan.Want); err != nil {
-		return receipt, s.fail("apply", "", err)
-	}
-	if !p.plan.SameSteps(plan) {
-		return receipt, &store.Error{Op: "apply", Store: s.info.ID,
-			Err:  store.Because(store.ErrStale, "the store has changed since the plan was made"),
-			Hint: "look at the plan again"}
-	}
-	if !plan.Empty() {
-		if err := s.execute(ctx, p); err != nil {
-			return receipt, err
-		}
-		receipt.Done, receipt.Undo = p.plan.Steps, p.plan.Undo
-	}
-	receipt.Notices = p.plan.Notices
-	return receipt, nil
+	return s.apply(ctx, plan, s.quiet, func(ctx context.Context) (job, error) { return s.newPlanner(ctx) })
 }
 
-// execute does the edits or puts everything back.
-func (s *Store) execute(ctx context.Context, p *planner) error {
-	before, err := s.snapshot(p)
-	if err != nil {
-		return s.fail("apply", "", err)
+func (p *planner) planned() *store.Plan { return &p.plan }
+
+func (p *planner) save() (func(context.Context) error, error) {
+	before, err := p.s.snapshot(p)
+	return func(ctx context.Context) error { return p.s.putBack(ctx, p, before) }, err
+}
+
+func (p *planner) do(ctx context.Context) error {
+	if err := p.s.edit(p); err != nil {
+		return err
 	}
-	if err = s.edit(p); err == nil {
-		err = s.update(ctx, p)
-	}
-	if err == nil {
-		return nil
-	}
-	// A cancelled context must not keep the store from being put back.
-	if back := s.putBack(context.WithoutCancel(ctx), p, before); back != nil {
-		return &store.Error{Op: "apply", Store: s.info.ID,
-			Err:  store.Because(store.ErrPartial, "%w; and it could not be taken back: %v", err, back),
-			Hint: "run certtrust repair"}
-	}
-	return &store.Error{Op: "apply", Store: s.info.ID, Err: store.Because(store.Kind(store.Code(err)), "%w; everything was put back", err), Hint: store.Hint(err)}
+	return p.s.update(ctx, p)
 }
 
 // edit makes the changes that are ours: files and links.
@@ -121,7 +76,7 @@ func (s *Store) edit(p *planner) error {
 
 // options tells how a file is written. A temporary file must not lie where
 // programs read every file there is.
-func (s *Store) options(file string) host.WriteOptions {
+func (s *base) options(file string) host.WriteOptions {
 	o := host.WriteOptions{Mode: anchorMode}
 	if path.Dir(file) == s.family.hashDir {
 		o.TempDir = path.Dir(s.family.hashDir)
@@ -203,9 +158,9 @@ func (s *Store) dropNumbers(links map[string]string, hash string, gone []int) er
 // hookName is what run-parts(8) takes for a program.
 var hookName = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`)
 
-// tellHooks runs the tool's hooks with the plan's lines on their standard
-// input, as the tool does. What it returns is what [Store.hookFailed] does.
-func (s *Store) tellHooks(ctx context.Context, p *planner) (wrong, err error) {
+// tellHooks runs the tool's hooks with lines on their standard input, where the
+// tool does. What it returns is what [Store.hookFailed] does.
+func (s *Store) tellHooks(ctx context.Context, p *planner, lines []string) (wrong, err error) {
 	hooks, err := s.host.ReadDir(s.family.hookDir)
 	if err != nil && !absent(err) {
 		return nil, err
@@ -216,11 +171,11 @@ func (s *Store) tellHooks(ctx context.Context, p *planner) (wrong, err error) {
 		if err != nil || !hookName.MatchString(hook.Name()) || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
 			continue
 		}
-		input := strings.Join(p.edits.lines, "\n")
+		input := strings.Join(lines, "\n")
 		if input != "" {
 			input += "\n"
 		}
-		_, err = s.host.Run(ctx, host.Command{Args: []string{file}, Stdin: strings.NewReader(input), Timeout: toolTimeout})
+		_, err = s.host.Run(ctx, host.Command{Args: []string{file}, Stdin: strings.NewReader(input), Dir: s.family.hashDir, Timeout: toolTimeout})
 		if err == nil {
 			continue
 		}
@@ -272,7 +227,7 @@ func (s *Store) quiet(ctx context.Context) error { return s.wait(ctx, s.busy) }
 
 // wait waits until busy returns nil, as long as Wait says, and returns what it
 // returned last.
-func (s *Store) wait(ctx context.Context, busy func() error) error {
+func (s *base) wait(ctx context.Context, busy func() error) error {
 	for deadline := time.Now().Add(s.Wait); ; {
 		err := busy()
 		if err == nil || time.Now().After(deadline) {
@@ -300,7 +255,7 @@ func (s *Store) busy() error {
 }
 
 // updating returns who runs the update tool, nil if nobody does.
-func (s *Store) updating() error {
+func (s *base) updating() error {
 	for _, p := range s.updaters() {
 		return &store.Error{Err: store.Because(store.ErrLocked, "%s is running (process %d)", path.Base(s.family.tool), p.PID),
 			Hint: "try again when it has finished"}
@@ -310,7 +265,7 @@ func (s *Store) updating() error {
 
 // liveUpdaters returns the processes that run the tool, by itself or by an
 // interpreter, on the files of this machine and not in a container.
-func (s *Store) liveUpdaters() []host.Process {
+func (s *base) liveUpdaters() []host.Process {
 	return slices.DeleteFunc(s.host.Processes(), func(p host.Process) bool {
 		run := slices.ContainsFunc(p.Args[:min(3, len(p.Args))], func(arg string) bool { return path.Base(arg) == path.Base(s.family.tool) })
 		return !run || !s.host.Shares(p, s.family.hashDir)
@@ -361,11 +316,16 @@ func (s *Store) update(ctx context.Context, p *planner) error {
 // Java's hook what it was told: that is wrong then, and another go, which tells
 // it again, may make it good. No go helps against an error.
 func (s *Store) follow(ctx context.Context, p *planner) (wrong, err error) {
+	if p.edits.rebuild {
+		if native, _ := s.native(p.st); native {
+			return s.followNatively(ctx, p)
+		}
+	}
 	if err := s.dropLinks(p.edits.renew); err != nil {
 		return nil, err
 	}
 	if len(p.edits.lines) > 0 {
-		if wrong, err = s.tellHooks(ctx, p); err != nil {
+		if wrong, err = s.tellHooks(ctx, p, p.edits.lines); err != nil {
 			return nil, err
 		}
 	}
@@ -480,13 +440,13 @@ func (s *Store) checkJava(st *state, p *planner) error {
 	var wrong []string
 	for _, fp := range p.edits.have {
 		for _, a := range st.anchors {
-			for _, item := range a.file.Items {
-				if item.Cert.SHA256 != fp {
+			for _, c := range a.certs() {
+				if c.SHA256 != fp {
 					continue
 				}
-				if !j.takes(item.Cert) {
+				if !j.takes(c) {
 					p.notice("Java cannot read %s and does not trust it", fp.Short())
-				} else if j.lacks(item.Cert) && !slices.Contains(wrong, "lacks "+fp.Short()) {
+				} else if j.lacks(c) && !slices.Contains(wrong, "lacks "+fp.Short()) {
 					wrong = append(wrong, "lacks "+fp.Short())
 				}
 			}
@@ -553,7 +513,7 @@ func (s *Store) snapshot(p *planner) (snapshot, error) {
 		s.saveAll(snap.generated, s.family.bundle, s.family.java.path, s.family.java.pending))
 }
 
-func (s *Store) saveAll(into map[string]saved, files ...string) error {
+func (s *base) saveAll(into map[string]saved, files ...string) error {
 	for _, file := range files {
 		if file == "" {
 			continue
@@ -567,7 +527,7 @@ func (s *Store) saveAll(into map[string]saved, files ...string) error {
 	return nil
 }
 
-func (s *Store) save(file string) (saved, error) {
+func (s *base) save(file string) (saved, error) {
 	info, err := s.host.Lstat(file)
 	if absent(err) {
 		return saved{}, nil
@@ -658,7 +618,7 @@ func (s *Store) restoreGenerated(snap snapshot) error {
 
 // restore puts files back as they were, as far as it can, and returns what it
 // could not.
-func (s *Store) restore(files map[string]saved) error {
+func (s *base) restore(files map[string]saved) error {
 	var errs []error
 	keep := func(err error) { errs = append(errs, unlessAbsent(err)) }
 	for _, file := range sortedKeys(files) {

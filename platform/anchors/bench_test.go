@@ -29,7 +29,7 @@ func benchmark(b *testing.B, read func(s *Store) error) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := read(s); err != nil {
+		if err := read(s.(*Store)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -89,8 +89,9 @@ func newCA(t testing.TB, name string, opts ...storetest.Option) *storetest.CA {
 // open opens the store.
 func (b *box) open() *Store {
 	b.Helper()
-	s, reasons := Detect(b.host)
-	if s == nil {
+	found, reasons := Detect(b.host)
+	s, ok := found.(*Store)
+	if !ok {
 		b.Fatalf("no store: %v", reasons)
 	}
 	s.Wait = 5 * time.Second

@@ -24,7 +24,7 @@ const SystemID store.ID = "anchors:system"
 // Detect returns the system's anchor store, nil if the machine has none of a
 // known family, and the reasons for either. It runs nothing and changes
 // nothing.
-func Detect(h *host.Host) (*Store, []string) {
+func Detect(h *host.Host) (System, []string) {
 	var reasons []string
 	ids := osRelease(h)
 	if len(ids) > 0 {

@@ -65,11 +65,11 @@ func TestDetect(t *testing.T) {
 			}
 			if want.family == "" {
 				if s != nil {
-					t.Errorf("taken for %s, for %q", s.family.name, reasons)
+					t.Errorf("taken for %s, for %q", s.Family(), reasons)
 				}
 				return
 			}
-			if s == nil || s.family.name != want.family {
+			if s == nil || s.Family() != want.family {
 				t.Fatalf("found %+v, for %q", s, reasons)
 			}
 			info := s.Info()

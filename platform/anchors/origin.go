@@ -14,7 +14,7 @@ import (
 // fingerprint, and nothing that a certificate says of itself.
 var ownName = regexp.MustCompile(`^certtrust-([0-9a-f]{32})\.`)
 
-func (s *Store) ownPath(fp store.Fingerprint) string {
+func (s *base) ownPath(fp store.Fingerprint) string {
 	return path.Join(s.family.adminDir, "certtrust-"+hex.EncodeToString(fp[:16])+s.family.suffix)
 }
 
@@ -34,12 +34,12 @@ var knownNames = []struct {
 
 // origins tells who put an anchor there.
 type origins struct {
-	s        *Store
+	s        *base
 	versions map[string]string // path -> package and version
 	all      bool              // every package was looked at
 }
 
-func (s *Store) newOrigins() *origins { return &origins{s: s} }
+func (s *base) newOrigins() *origins { return &origins{s: s} }
 
 func (o *origins) of(a anchor, c *store.Cert) store.Origin {
 	if a.vendor {
@@ -122,7 +122,7 @@ func (o *origins) load(list string) {
 
 // packageField returns a field of an installed package, "" if there is none
 // (dpkg(1), /var/lib/dpkg/status).
-func (s *Store) packageField(pkg, field string) string {
+func (s *base) packageField(pkg, field string) string {
 	data, err := s.host.ReadFile(dpkgStatus, maxFile)
 	if err != nil {
 		return ""

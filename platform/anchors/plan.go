@@ -67,22 +67,16 @@ func (s *Store) Plan(ctx context.Context, want []store.Change) (store.Plan, erro
 }
 
 func (p *planner) changes(want []store.Change) error {
-	p.plan.Want = want
-	seen := map[string]store.Change{}
-	for _, c := range want {
-		key := c.Fingerprint.String() + c.Item
-		if before, twice := seen[key]; twice {
-			if !sameWish(before, c) {
-				return store.Because(store.ErrConflict, "%s is wanted in two ways at once", c.Fingerprint.Short())
-			}
-			continue
-		}
-		seen[key] = c
+	err := planChanges(&p.plan, want, func(c store.Change) error {
 		before := p.edits.clone()
-		if err := p.change(c); err != nil {
+		err := p.change(c)
+		if err != nil {
 			p.edits = before // nothing of what is refused is done
-			p.plan.Refused = append(p.plan.Refused, store.Refuse(c.Fingerprint, err))
 		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	p.finish()
 	return nil
@@ -338,7 +332,7 @@ func (p *planner) buildIn(step *store.Step, name string, c *store.Cert) {
 	p.edits.rebuild = true
 }
 
-func (s *Store) link(name string) string { return path.Join(s.family.hashDir, name) }
+func (s *base) link(name string) string { return path.Join(s.family.hashDir, name) }
 
 // withdraw plans to make a certificate not trusted: with gone, that nothing of
 // it is left; otherwise the vendor's files stay and are disabled.

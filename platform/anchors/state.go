@@ -28,6 +28,7 @@ type state struct {
 	left    []string // temporary files of ours that a crash has left
 
 	bundle     *certfile.File
+	bundleRaw  []byte
 	bundleErr  error
 	inBundle   map[store.Fingerprint]bool
 	bundleMode fs.FileMode
@@ -174,7 +175,7 @@ type found struct {
 // does: those that lead to a directory that they lie in are left out. A
 // directory that is called like an anchor is returned, too, and the first of
 // those that are too many.
-func (s *Store) walk(dir string) ([]found, error) {
+func (s *base) walk(dir string) ([]found, error) {
 	var files []found
 	visited := 0
 	var visit func(dir string, above []string) error
@@ -220,7 +221,7 @@ func (s *Store) walk(dir string) ([]found, error) {
 	return files, err
 }
 
-func (s *Store) readAnchor(a anchor) anchor {
+func (s *base) readAnchor(a anchor) anchor {
 	if a.err != nil {
 		return a
 	}
@@ -258,7 +259,7 @@ func (s *Store) readBundle(st *state) error {
 	if info, err := s.host.Stat(s.family.bundle); err == nil {
 		st.bundleMode = info.Mode()
 	}
-	st.bundle = st.split(data)
+	st.bundle, st.bundleRaw = st.split(data), data
 	for _, c := range plainCerts(st.bundle) {
 		st.inBundle[c.SHA256] = true
 	}
@@ -345,7 +346,7 @@ func (s *Store) readHashDir(st *state) error {
 		}
 	}
 	elsewhere := map[string][]string{}
-	for _, name := range sortedKeys(links) {
+	for _, name := range slices.SortedFunc(maps.Keys(links), byNumber) { // of several, it goes by a name
 		if to := s.leadsTo(st, name); to != "" && !own[to] && path.Dir(to) != s.family.hashDir && s.exists(to) {
 			elsewhere[to] = append(elsewhere[to], name)
 		}
@@ -390,7 +391,7 @@ func (s *Store) readLeft(st *state) error {
 	return nil
 }
 
-func (s *Store) exists(file string) bool {
+func (s *base) exists(file string) bool {
 	_, err := s.host.Stat(file)
 	return err == nil
 }

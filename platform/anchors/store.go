@@ -15,27 +15,13 @@ import (
 // bundles that systems have.
 const maxFile = 64 << 20
 
-// Store is a system's anchor store: a [store.Editor] and [store.Repairer].
-type Store struct {
-	host   *host.Host
-	family family
-	info   store.Info
+// Store is the anchor store of a system that has Debian's update tool: a list of
+// the vendor's certificates, a directory of the administrator's, a bundle and a
+// directory of links.
+type Store struct{ base }
 
-	updaters func() []host.Process // that are running the update tool on the same files
-
-	// Wait is how long a change waits for another program to finish with the
-	// store before it gives up with [store.ErrLocked].
-	Wait time.Duration
-}
-
-var (
-	_ store.Editor   = (*Store)(nil)
-	_ store.Repairer = (*Store)(nil)
-)
-
-func newStore(h *host.Host, f family, hasTool bool) *Store {
-	s := &Store{host: h, family: f, Wait: 30 * time.Second}
-	s.updaters = s.liveUpdaters
+func newBase(h *host.Host, f family, hasTool bool) base {
+	s := base{host: h, family: f, Wait: 30 * time.Second}
 	s.info = store.Info{
 		ID:       SystemID,
 		Backend:  SystemID.Backend(),
@@ -57,7 +43,13 @@ func newStore(h *host.Host, f family, hasTool bool) *Store {
 	return s
 }
 
-func (s *Store) writeObstacle(hasTool bool) *store.Obstacle {
+func newStore(h *host.Host, f family, hasTool bool) *Store {
+	s := &Store{newBase(h, f, hasTool)}
+	s.updaters = s.liveUpdaters
+	return s
+}
+
+func (s *base) writeObstacle(hasTool bool) *store.Obstacle {
 	switch {
 	case !s.host.Live:
 		return &store.Obstacle{Kind: store.ReadOnly,
@@ -83,10 +75,10 @@ func (s *Store) writeObstacle(hasTool bool) *store.Obstacle {
 
 // Family returns the name of the family of systems that the store's machine is
 // of, such as "debian".
-func (s *Store) Family() string { return s.family.name }
+func (s *base) Family() string { return s.family.name }
 
 // Info returns what was found when the store was opened.
-func (s *Store) Info() store.Info { return s.info }
+func (s *base) Info() store.Info { return s.info }
 
 // Entries yields the vendor's certificates in the order of their list, then
 // the administrator's by path, then what is in the bundle and nowhere else,
@@ -104,7 +96,7 @@ func (s *Store) Entries(ctx context.Context) iter.Seq2[store.Entry, error] {
 
 // fail puts an error into the module's form. The path is told once, where the
 // error of the host has it too.
-func (s *Store) fail(op, path string, err error) error {
+func (s *base) fail(op, path string, err error) error {
 	e := &store.Error{Op: op, Store: s.info.ID, Path: path, Err: err}
 	if inner, ok := err.(*store.Error); ok && inner.Path == path {
 		e.Err, e.Hint = inner.Err, inner.Hint

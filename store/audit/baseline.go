@@ -164,11 +164,16 @@ func (b *Baseline) Drift(stores []Store) []Difference {
 		if i < 0 {
 			continue // a new store: its findings are new
 		}
-		was := Set{Items: map[store.Fingerprint]Item{}}
-		for _, e := range b.Stores[i].Entries {
-			was.Items[e.SHA256] = Item{Label: e.Label, Trust: e.Trust}
-		}
-		out = append(out, Compare(s.Info.ID, was, NewSet(s.Entries))...)
+		out = append(out, Compare(s.Info.ID, b.Stores[i].Set(), NewSet(s.Entries))...)
+	}
+	return out
+}
+
+// Set returns what the store trusted.
+func (s BaselineStore) Set() Set {
+	out := Set{Items: map[store.Fingerprint]Item{}}
+	for _, e := range s.Entries {
+		out.Items[e.SHA256] = Item{Label: e.Label, Trust: e.Trust}
 	}
 	return out
 }

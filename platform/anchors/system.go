@@ -1,0 +1,130 @@
+package anchors
+
+import (
+	"context"
+	"path"
+	"time"
+
+	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/store"
+)
+
+// System is a system's anchor store, in whichever way it is kept.
+type System interface {
+	store.Editor
+	store.Repairer
+
+	// Family returns the name of the family of systems that the store's machine
+	// is of, such as "debian".
+	Family() string
+}
+
+var _ System = (*Store)(nil)
+
+// base is what all ways of keeping anchors share.
+type base struct {
+	host   *host.Host
+	family family
+	info   store.Info
+
+	updaters func() []host.Process // that are running the update tool on the same files
+
+	// Wait is how long a change waits for another program to finish with the
+	// store before it gives up with [store.ErrLocked].
+	Wait time.Duration
+}
+
+// job is a change that is planned against the state of a store as it was read.
+type job interface {
+	planned() *store.Plan
+	changes(want []store.Change) error
+	mend(list []store.Problem)
+
+	// save remembers all that do can touch, and returns what puts it back.
+	save() (putBack func(context.Context) error, err error)
+	// do makes the change, has what is generated follow, and reads it back.
+	do(ctx context.Context) error
+}
+
+// apply is Apply for every way of keeping anchors: alone, planned once more,
+// all of it or nothing. begin reads the store.
+func (s *base) apply(ctx context.Context, plan store.Plan, quiet func(context.Context) error, begin func(context.Context) (job, error)) (store.Receipt, error) {
+	receipt := store.Receipt{Store: s.info.ID}
+	if err := ctx.Err(); err != nil {
+		return receipt, s.fail("apply", "", err)
+	}
+	if !plan.Empty() {
+		if err := s.info.Access.Write.Err("apply", s.info.ID); err != nil {
+			return receipt, err
+		}
+		unlock, err := s.host.Lock(ctx, path.Join(s.host.StateDir(store.ScopeSystem), "lock"), lockWaits*s.Wait, "certtrust")
+		if err != nil {
+			return receipt, s.fail("apply", "", err)
+		}
+		defer unlock()
+		if err := quiet(ctx); err != nil {
+			return receipt, s.fail("apply", "", err)
+		}
+	}
+	j, err := begin(ctx)
+	if err != nil {
+		return receipt, s.fail("apply", "", err)
+	}
+	if len(plan.Repair) > 0 {
+		j.mend(plan.Repair)
+	} else if err := j.changes(plan.Want); err != nil {
+		return receipt, s.fail("apply", "", err)
+	}
+	if !j.planned().SameSteps(plan) {
+		return receipt, &store.Error{Op: "apply", Store: s.info.ID,
+			Err:  store.Because(store.ErrStale, "the store has changed since the plan was made"),
+			Hint: "look at the plan again"}
+	}
+	if !plan.Empty() {
+		if err := s.execute(ctx, j); err != nil {
+			return receipt, err
+		}
+		receipt.Done, receipt.Undo = j.planned().Steps, j.planned().Undo
+	}
+	receipt.Notices = j.planned().Notices
+	return receipt, nil
+}
+
+// execute does a job or puts everything back.
+func (s *base) execute(ctx context.Context, j job) error {
+	putBack, err := j.save()
+	if err != nil {
+		return s.fail("apply", "", err)
+	}
+	if err = j.do(ctx); err == nil {
+		return nil
+	}
+	// A cancelled context must not keep the store from being put back.
+	if back := putBack(context.WithoutCancel(ctx)); back != nil {
+		return &store.Error{Op: "apply", Store: s.info.ID,
+			Err:  store.Because(store.ErrPartial, "%w; and it could not be taken back: %v", err, back),
+			Hint: "run certtrust repair"}
+	}
+	return &store.Error{Op: "apply", Store: s.info.ID, Err: store.Because(store.Kind(store.Code(err)), "%w; everything was put back", err), Hint: store.Hint(err)}
+}
+
+// planChanges plans each change that is wanted, once. change plans one, or
+// changes nothing and returns why it cannot be.
+func planChanges(plan *store.Plan, want []store.Change, change func(store.Change) error) error {
+	plan.Want = want
+	seen := map[string]store.Change{}
+	for _, c := range want {
+		key := c.Fingerprint.String() + c.Item
+		if before, twice := seen[key]; twice {
+			if !sameWish(before, c) {
+				return store.Because(store.ErrConflict, "%s is wanted in two ways at once", c.Fingerprint.Short())
+			}
+			continue
+		}
+		seen[key] = c
+		if err := change(c); err != nil {
+			plan.Refused = append(plan.Refused, store.Refuse(c.Fingerprint, err))
+		}
+	}
+	return nil
+}
