@@ -339,7 +339,7 @@ func (a *App) auditDoc(c *cli.Context, looked []lookedAt, findings []audit.Findi
 	now := a.Host.Now()
 	d := render.AuditDoc{
 		Time: now, Host: render.AuditHost{Name: a.hostName(c), OS: looked[0].host.OS, Version: systemName(looked[0].host)},
-		Data: render.AuditData{MozillaRoots: roots.Date().Format(time.DateOnly), Programme: store.Printable(p.Name), Roots: p.Len()},
+		Data:     render.AuditData{MozillaRoots: roots.Date().Format(time.DateOnly), Programme: store.Printable(p.Name), Roots: p.Len()},
 		Findings: findings, Version: a.Version, FailOn: audit.Severity(c.String("fail-on")), All: c.Bool("all"),
 	}
 	date := p.Date

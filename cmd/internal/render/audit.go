@@ -205,7 +205,7 @@ func (d AuditDoc) Text(s *term.Streams) error {
 			n++
 		}
 		group := shown[i:n]
-		if !d.All && len(group) > few && !group[0].Severity.AtLeast(audit.Medium) {
+		if !d.All && len(group) > few && (!group[0].Severity.AtLeast(audit.Medium) || sameFix(group)) {
 			writeGroup(&w, group)
 		} else {
 			for _, f := range group {
@@ -254,6 +254,13 @@ func writeFinding(w *textWriter, f audit.Finding, all bool) {
 	if !f.SHA256.IsZero() {
 		w.line("  - sha256 ", f.SHA256.String())
 	}
+	writeFixes(w, f)
+	if all {
+		w.line("  ", w.s.Paint(term.Dim, "key "+f.Key))
+	}
+}
+
+func writeFixes(w *textWriter, f audit.Finding) {
 	for _, fix := range f.Fixes {
 		w.line("  ", term.Safe(fix.Summary), ":")
 		for _, c := range fix.Commands {
@@ -263,9 +270,6 @@ func writeFinding(w *textWriter, f audit.Finding, all bool) {
 			w.line("      ", term.Safe(step))
 		}
 	}
-	if all {
-		w.line("  ", w.s.Paint(term.Dim, "key "+f.Key))
-	}
 }
 
 // sudo writes a command as a user would give it.
@@ -274,6 +278,14 @@ func sudo(f audit.Fix, command string) string {
 		return "sudo " + command
 	}
 	return command
+}
+
+// sameFix reports whether the same commands make all of the findings go away.
+func sameFix(group []audit.Finding) bool {
+	first := group[0].Fixes
+	return len(first) > 0 && len(first[0].Commands) > 0 && !slices.ContainsFunc(group, func(f audit.Finding) bool {
+		return len(f.Fixes) == 0 || !slices.Equal(f.Fixes[0].Commands, first[0].Commands)
+	})
 }
 
 // writeGroup tells of many findings of one rule.
@@ -287,6 +299,9 @@ func writeGroup(w *textWriter, group []audit.Finding) {
 			break
 		}
 		w.line("  - ", term.Safe(f.Title), ", in ", term.Safe(string(f.Store)))
+	}
+	if sameFix(group) {
+		writeFixes(w, f)
 	}
 }
 
