@@ -30,19 +30,20 @@ func (a *App) auditCommand() *cli.Command {
 		Name:      "audit",
 		Usage:     "tell what is wrong with what is trusted here, how much it matters, and what to do",
 		ArgsUsage: "[FILE|DIR...]",
-		Description: `Checks the chosen stores, all of them if none is chosen, and what they depend on:
-who may write to them, private keys beside them, files that differ from their
-packages, settings that keep programs from heeding them. Nothing is changed.
+		Description: `Checks the chosen stores, all of them if none is chosen, and what they depend
+on: who may write to them, private keys beside them, files that differ from
+their packages, settings that keep programs from heeding them. Nothing is
+changed.
 
    certtrust audit
    certtrust audit --format html --output report.html
-   certtrust audit --write-baseline base.json    from now on, only what is new:
+   certtrust audit --write-baseline base.json    from now on only what is new:
    certtrust audit --baseline base.json --fail-on medium
-   certtrust audit --baseline base.json --accept KEY --reason TEXT --until 2027-06-30
+   certtrust audit --baseline base.json --accept KEY --reason TEXT
    certtrust audit --root /mnt/image
-   certtrust audit --inventory listings/         many machines: what "certtrust
-                                                 list --format jsonl" wrote there
-   certtrust audit --rules                       what is looked for, and why
+   certtrust audit --inventory listings/    many machines: what "certtrust list
+                                            --format jsonl" wrote on each
+   certtrust audit --rules                  what is looked for, and why
 
 Exit codes: 0 nothing new of the severity of --fail-on, or above it; 3 there is;
 4 a store could not be read completely.`,

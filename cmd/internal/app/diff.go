@@ -26,7 +26,7 @@ func (a *App) diffCommand() *cli.Command {
    here             all stores of this machine
    ID, PATTERN      stores of this machine, such as anchors:system or 'nss:*'
    mozilla          Mozilla's root programme
-   FILE, -          a listing ("list --json" or "--format jsonl") of another machine
+   FILE, -          a listing (of "list", as json or jsonl) of another machine
                     or of yesterday, a baseline of audit, or certificates
    DIR              the system in it: an image, or a mounted disk
 
