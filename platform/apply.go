@@ -37,7 +37,8 @@ type Part struct {
 }
 
 // PlanAll plans every part. What goes wrong is in its Err, with the Result
-// LeftOut for a store that was not named and is damaged or locked, and Failed
+// LeftOut for a store that was not named and is damaged or locked, or a user's
+// that cannot be written by anybody as it is, and Failed
 // for everything else. Nothing is changed.
 func PlanAll(ctx context.Context, parts []*Part) {
 	for _, p := range parts {
@@ -76,7 +77,8 @@ func (p *Part) plan(ctx context.Context) {
 func (p *Part) fail(err error) {
 	p.Err, p.Result = err, Failed
 	untouched := !errors.Is(err, store.ErrPartial)
-	if untouched && !p.Named && (errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrLocked)) {
+	frozen := errors.Is(err, store.ErrReadOnly) && p.Store.Info().Scope == store.ScopeUser
+	if untouched && !p.Named && (errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrLocked) || frozen) {
 		p.Result = LeftOut
 	}
 }

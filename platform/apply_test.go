@@ -303,6 +303,18 @@ type readOnly struct{ store.Store }
 
 type onlyEditor struct{ store.Editor }
 
+// scoped is a store with another scope.
+type scoped struct {
+	store.Editor
+	scope store.Scope
+}
+
+func (s scoped) Info() store.Info {
+	i := s.Editor.Info()
+	i.Scope = s.scope
+	return i
+}
+
 // LeftOut is only for stores that nobody named, and that cannot be done now.
 func TestLeftOut(t *testing.T) {
 	for _, c := range []struct {
@@ -342,6 +354,16 @@ func TestLeftOut(t *testing.T) {
 				t.Errorf("error %v", err)
 			}
 		})
+	}
+	// One of a user's programs that is not to be written keeps the others from
+	// nothing; a system that is not to be written is news.
+	for scope, want := range map[store.Scope]Result{store.ScopeUser: LeftOut, store.ScopeSystem: Failed} {
+		b := newBench(t, "a", "b")
+		b.parts[0].Named = false
+		b.parts[0].Store = scoped{b.parts[0].Store.(store.Editor), scope}
+		b.stores["a"].Fault = func(string) error { return store.ErrReadOnly }
+		PlanAll(t.Context(), b.parts)
+		b.want(want, Planned)
 	}
 	// What is half done is never left out.
 	b := newBench(t, "a")

@@ -61,6 +61,8 @@ var imports = []struct {
 		"a backend is built on the model, the formats and the seam only"},
 	{`platform/wincert`, []string{"std", "store", "store/certfile", "platform/host", "golang.org/x/sys/windows/..."},
 		"a backend is built on the model, the formats and the seam only"},
+	{`platform/wincert/wincerttest`, []string{"std", "platform/wincert"},
+		"a Windows in memory is what the backend asks of the real one, and no more"},
 	{`platform/probe(/probetest)?`, []string{"std", "store", "store/certfile", "store/diagnose", "platform/host"},
 		"what a server showed is evidence for a diagnosis and told in its words; the probe knows no store"},
 	{`platform/clients`, []string{"std", "store", "store/certfile", "store/diagnose", "platform/host"},

@@ -134,8 +134,8 @@ func plantings(t testing.TB) map[string]planted {
 				b.link("/opt/mine.pem", certsDir+"mine.pem")
 				b.link("mine.pem", hash("Mine"))
 			},
-			want: []string{"stray-file " + hash("Mine")},
-			left: []string{"stray-file " + hash("Mine")},
+			want: []string{"stray-file " + certsDir + "mine.pem"},
+			left: []string{"stray-file " + certsDir + "mine.pem"},
 		},
 		"stray-file, of what is trusted anyway": {
 			plant: func(b *box) { b.write(certsDir+"copy.pem", newCA(b, "Vendor Alpha").PEM()) },

@@ -55,9 +55,10 @@ type family struct {
 	tool    string   // brings bundle and hashDir up to date
 	tools   []string // where else it may be
 	args    []string
-	hookDir string // programs the tool tells of additions and removals
-	install string // how one gets the tool
-	manager string // what that takes: a system without it is of another kind, whatever it calls itself
+	proven  map[string]string // the tools that the native engine was seen to be identical with: the SHA-256 of the program and what has it
+	hookDir string            // programs the tool tells of additions and removals
+	install string            // how one gets the tool
+	manager string            // what that takes: a system without it is of another kind, whatever it calls itself
 
 	java keystore
 
@@ -95,8 +96,12 @@ var families = []family{
 		hashDir:    "/etc/ssl/certs",
 		tool:       "/usr/sbin/update-ca-certificates",
 		hookDir:    "/etc/ca-certificates/update.d",
-		install:    "apt-get install ca-certificates",
-		manager:    "/usr/bin/dpkg",
+		proven: map[string]string{
+			"395364bffc7ce85ccbe2de71215f9c6c85c024af3bbd991c75a01c2d2aa3080a": "ca-certificates 20230311 (Debian 12)",
+			"2cb06c85b5f01c4f6b72c3983d9f66d44aac0a7ac997ee55e7e429aedbc3934d": "ca-certificates 20250419 (Debian 12 and 13)",
+		},
+		install: "apt-get install ca-certificates",
+		manager: "/usr/bin/dpkg",
 
 		// ca-certificates-java: its README.Debian and hook
 		java: keystore{

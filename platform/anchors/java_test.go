@@ -41,6 +41,22 @@ func TestJavaFollows(t *testing.T) {
 	before()
 }
 
+// An upgrade of ca-certificates leaves lines of what it no longer brings. They
+// name no file, and what reads back what Java has stumbled over them.
+func TestJavaFollowsDespiteLeftoverLines(t *testing.T) {
+	b := newJavaBox(t)
+	conf, err := b.host.ReadFile(confFile, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.write(confFile, append([]byte("!mozilla/Gone.crt\nmozilla/Gone_too.crt\n"), conf...))
+	c := newCA(t, "New").Cert()
+	b.do(trust(c))
+	if len(b.java(c)) != 1 {
+		t.Errorf("Java has it as %q", b.java(c))
+	}
+}
+
 // The tool tells its hooks of what it removes itself, which a file that is not
 // there any more is not: the hook hears of that from us.
 func TestJavaHearsOfRemovals(t *testing.T) {

@@ -28,7 +28,7 @@ func (s *Store) apply(ctx context.Context, p store.Plan) (store.Receipt, error) 
 	if p.Store != s.info.ID {
 		return store.Receipt{}, store.Because(store.ErrInput, "the plan is for %s", store.Printable(string(p.Store)))
 	}
-	st, err := s.readable(ctx)
+	st, err := s.plannable(ctx)
 	if err != nil {
 		return store.Receipt{}, err
 	}
@@ -83,45 +83,78 @@ func (s *Store) write(ctx context.Context, st *state, p store.Plan, first *plann
 		return err
 	}
 	defer unlock()
-	// Changes of more certificates than one transaction should hold are made
-	// in several. The record of the whole is the plan's own undo list, which
-	// is on disk before anything is begun if a journal is kept.
-	done := 0
-	for done < max(1, len(first.edits.targets)) {
-		n, err := s.transaction(ctx, p, first, done, password)
-		if err == nil {
-			done += n
-			ctx = context.WithoutCancel(ctx) // from here on it is all or nothing
-			continue
+	parts := split(p, first)
+	for i, part := range parts {
+		if err := s.transaction(ctx, part, password); err != nil {
+			if i == 0 {
+				return errors.Join(err, undo())
+			}
+			return errors.Join(err, s.takeBack(ctx, first, parts[:i]))
 		}
-		if done > 0 {
-			err = errors.Join(err, s.takeBack(ctx, first, done))
-		} else {
-			err = errors.Join(err, undo())
-		}
-		return err
+		ctx = context.WithoutCancel(ctx) // from here on it is all or nothing
 	}
-	return s.readBack(context.WithoutCancel(ctx), first)
+	return s.readBack(ctx, first)
 }
 
-// takeBack undoes the first transactions of a change that needs several.
-func (s *Store) takeBack(ctx context.Context, first *planner, done int) error {
-	fps := map[store.Fingerprint]bool{}
-	for _, t := range first.edits.targets[:done] {
-		fps[t.cert.SHA256] = true
+// split makes a plan several, each of no more certificates than one transaction
+// should hold. The record of the whole is the plan's own undo list, which is on
+// disk before anything is begun if a journal is kept: if this process ends in
+// between, that takes back what there is, and the same change anew does the
+// rest.
+func split(p store.Plan, first *planner) []store.Plan {
+	number := map[store.Fingerprint]int{} // of the part, from 0
+	for i, t := range first.edits.targets {
+		number[t.cert.SHA256] = i / chunk
+	}
+	parts := make([]store.Plan, 1+max(0, len(first.edits.targets)-1)/chunk)
+	for i := range parts {
+		parts[i] = store.Plan{Store: p.Store}
+	}
+	for _, c := range p.Want {
+		if c.Item != LinkItem {
+			part := &parts[number[c.Fingerprint]]
+			part.Want = append(part.Want, c)
+		}
+	}
+	for _, x := range p.Repair {
+		part := &parts[0]
+		if x.Fingerprint != nil {
+			part = &parts[number[*x.Fingerprint]]
+		}
+		part.Repair = append(part.Repair, x)
+	}
+	for _, step := range first.plan.Steps {
+		if step.Action != store.ActionLink {
+			part := &parts[number[step.Fingerprint]]
+			part.Steps = append(part.Steps, step)
+		}
+	}
+	return parts
+}
+
+// takeBack undoes the first parts of a change.
+func (s *Store) takeBack(ctx context.Context, first *planner, done []store.Plan) error {
+	changed := map[store.Fingerprint]bool{}
+	for _, part := range done {
+		for _, step := range part.Steps {
+			changed[step.Fingerprint] = true
+		}
 	}
 	var want []store.Change
 	for _, c := range first.plan.Undo {
-		if fps[c.Fingerprint] {
+		if c.Item != LinkItem && changed[c.Fingerprint] {
 			want = append(want, c)
 		}
 	}
 	back, err := s.Plan(ctx, want)
+	for _, r := range back.Refused {
+		err = errors.Join(err, r.Err("", ""))
+	}
 	if err == nil {
 		_, err = s.apply(ctx, back)
 	}
 	if err != nil {
-		return store.Because(store.ErrPartial, "the first %d certificates were changed, and that could not be taken back: %w", done, err)
+		return store.Because(store.ErrPartial, "%d of %d certificates were changed, and that could not be taken back: %w", len(changed), len(first.plan.Steps), err)
 	}
 	return nil
 }
@@ -136,7 +169,7 @@ func (s *Store) password(ctx context.Context, st *state, needed bool) (*host.Sec
 	if err != nil {
 		return nil, store.Because(store.ErrSecret, "%w", err)
 	}
-	keys, err := st.entry.unlock(secret)
+	keys, err := s.unlock(*st.entry, secret)
 	if err != nil {
 		return nil, err
 	}
@@ -146,10 +179,8 @@ func (s *Store) password(ctx context.Context, st *state, needed bool) (*host.Sec
 	return &secret, nil
 }
 
-// transaction makes the edits of up to a chunk of targets, beginning with the
-// number from, and everything else with the first. It returns how many targets
-// it made.
-func (s *Store) transaction(ctx context.Context, p store.Plan, first *planner, from int, password *host.Secret) (int, error) {
+// transaction makes a part of a plan: all of it, or nothing.
+func (s *Store) transaction(ctx context.Context, part store.Plan, password *host.Secret) error {
 	attached := map[string]string{}
 	src := source{certName: "main", keyName: "k"}
 	if sqlite.Exists(s.host, s.keys) {
@@ -157,7 +188,7 @@ func (s *Store) transaction(ctx context.Context, p store.Plan, first *planner, f
 	}
 	db, err := sqlite.Write(ctx, s.host, s.certs, attached)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer db.Close()
 	src.certs = db
@@ -177,55 +208,42 @@ func (s *Store) transaction(ctx context.Context, p store.Plan, first *planner, f
 	}
 	st, err := inside()
 	if err != nil {
-		return 0, err
+		return err
 	}
-	e := &first.edits
-	if from == 0 {
-		// What others did since then is seen now, and nothing can come between.
-		now := s.plan(st, p)
-		if first.plan.Store != now.plan.Store || !sameButFiles(first.plan, now.plan) {
-			return 0, store.ErrStale
-		}
-		e = &now.edits
-	} else {
-		for _, t := range e.targets[from:] {
-			if !t.adds() {
-				t.objects = st.find(t.cert.SHA256)
-			}
-		}
+	// What others did since then is seen now, and nothing can come between.
+	now := s.plan(st, part)
+	if !sameButFiles(part, now.plan) {
+		return store.ErrStale
 	}
-	part := e.targets[from:min(len(e.targets), from+chunk)]
 	ctx = context.WithoutCancel(ctx)
 	w := &writer{ctx: ctx, s: s, db: db, src: src, st: st}
 	if err := w.begin(); err != nil {
-		return 0, err
+		return err
 	}
 	defer w.end()
-	if from == 0 {
-		for _, t := range e.dropTrust {
-			if err := w.dropTrust(t); err != nil {
-				return 0, err
-			}
-		}
-		for _, name := range e.dropSigs {
-			if err := db.Exec(ctx, "DELETE FROM k.metaData WHERE id = ?", name); err != nil {
-				return 0, err
-			}
+	for _, t := range now.edits.dropTrust {
+		if err := w.dropTrust(t); err != nil {
+			return err
 		}
 	}
-	for _, t := range part {
+	for _, name := range now.edits.dropSigs {
+		if err := db.Exec(ctx, "DELETE FROM k.metaData WHERE id = ?", name); err != nil {
+			return err
+		}
+	}
+	for _, t := range now.edits.targets {
 		if err := w.target(t); err != nil {
-			return 0, err
+			return err
 		}
 	}
 	after, err := inside()
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if err := s.verify(after, part); err != nil {
-		return 0, err
+	if err := s.verify(after, now.edits.targets); err != nil {
+		return err
 	}
-	return max(1, len(part)), db.Commit()
+	return db.Commit()
 }
 
 // sameButFiles compares plans of which the second may be made when the files
@@ -304,7 +322,7 @@ func (w *writer) begin() error {
 	w.next = w.s.host.Now().UnixMicro() & maxID
 	if w.st.login == unlocked {
 		var err error
-		if w.sign, err = w.st.keys.newSigner(w.st.entry.iterations()); err != nil {
+		if w.sign, err = w.st.keys.signer(w.st.entry.iterations()); err != nil {
 			return err
 		}
 	}

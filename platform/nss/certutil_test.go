@@ -4,6 +4,7 @@ import (
 	"crypto/elliptic"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"math/big"
 	"os"
@@ -303,7 +304,7 @@ func opensslCert(t *testing.T, args string) *store.Cert {
 	t.Helper()
 	_, err := exec.LookPath("openssl")
 	need(t, "openssl", err == nil)
-	dir := t.TempDir()
+	dir := storetest.TempDir(t)
 	file := filepath.Join(dir, "ca.der")
 	line := append([]string{"req", "-x509", "-nodes", "-days", "3650", "-subj", "/CN=" + args[:12], "-outform", "DER", "-out", file, "-keyout", filepath.Join(dir, "key")}, strings.Fields(args)...)
 	if out, err := exec.CommandContext(t.Context(), "openssl", line...).CombinedOutput(); err != nil {
@@ -536,6 +537,65 @@ func TestGhostsAndConflicts(t *testing.T) {
 			do(t, s, trusted(c))
 			if got := older.shown(t, dir, "Root one"); got != "C,," {
 				t.Errorf("trusted again, certutil shows %s", got)
+			}
+		})
+	}
+}
+
+// A database in FIPS mode is listed, and that is told; nothing is written to it.
+func TestFIPS(t *testing.T) {
+	spoil := map[string]func(t *testing.T, b *box, dir string){
+		"as modutil sets it": func(t *testing.T, b *box, dir string) {
+			_, err := exec.LookPath("modutil")
+			need(t, "modutil", err == nil)
+			cmd := exec.CommandContext(t.Context(), "modutil", "-fips", "true", "-force", "-dbdir", "sql:"+dir)
+			if out, err := cmd.CombinedOutput(); err != nil && !strings.Contains(string(out), "FIPS mode enabled") {
+				t.Skipf("this NSS has no FIPS mode: %v: %s", err, out)
+			}
+		},
+		"as the file says": func(t *testing.T, b *box, dir string) {
+			b.write("pkcs11.txt", []byte("library=\nname=NSS Internal FIPS PKCS #11 Module\nparameters=configdir='sql:x'\nNSS=slotParams={0x00000003=[slotFlags=RSA askpw=any] }  Flags=internal,critical,FIPS\n\n"))
+		},
+	}
+	for name, set := range spoil {
+		t.Run(name, func(t *testing.T) {
+			b, s, dir := libraries[0].newDatabase(t, true, "")
+			c := storetest.NewCA(t, storetest.CN("Root one")).Cert()
+			do(t, s, trusted(c))
+			b.exec("key4.db", "DELETE FROM metaData WHERE id LIKE 'sig%ce536358'") // something to mend
+			set(t, b, dir)
+			before := b.raw()
+			s = b.open()
+			if w := s.Info().Access.Write; w == nil || w.Kind != store.ReadOnly || !strings.Contains(w.Text, "FIPS") {
+				t.Errorf("the store says %+v", w)
+			}
+			if e := entryOf(t, s, c); e == nil {
+				t.Error("it is not listed")
+			}
+			told := false
+			var all []store.Problem
+			for p, err := range s.Problems(t.Context()) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				told = told || p.Code == "fips-mode"
+				all = append(all, p)
+			}
+			if !told || len(all) != 2 {
+				t.Errorf("the problems are %+v", all)
+			}
+			_, repair := s.PlanRepair(t.Context(), all)
+			for what, change := range map[string]store.Change{"adding": trusted(storetest.NewCA(t).Cert()), "distrusting": wish(c, store.Distrusted, store.PurposeServerAuth),
+				"removing": {Fingerprint: c.SHA256, Absent: true}, "linking": {Item: LinkItem}} {
+				if _, err := s.Plan(t.Context(), []store.Change{change}); !errors.Is(err, store.ErrReadOnly) || !strings.Contains(err.Error(), "FIPS") || store.Hint(err) == "" {
+					t.Errorf("%s gives %v", what, err)
+				}
+			}
+			if !errors.Is(repair, store.ErrReadOnly) {
+				t.Errorf("repairing gives %v", repair)
+			}
+			if b.raw() != before {
+				t.Error("the database was changed")
 			}
 		})
 	}

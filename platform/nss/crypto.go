@@ -13,7 +13,9 @@ import (
 	"crypto/sha512"
 	"encoding/asn1"
 	"encoding/binary"
+	"errors"
 	"hash"
+	"sync"
 
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/store"
@@ -23,9 +25,13 @@ import (
 // a key that encrypts a known text, by which it is recognized, and that signs
 // the attributes of trust objects.
 
-// maxIterations bounds what a hostile database can cost: a thousand times what
-// NSS uses.
-const maxIterations = 10_000_000
+// What a hostile database can cost: a single key, a thousand times what NSS uses
+// and a second or two; and all of its keys together, after which signatures are
+// not checked any more.
+const (
+	maxIterations = 10_000_000
+	maxWork       = 40_000_000
+)
 
 // The number of iterations that NSS uses for a database without and with a
 // password.
@@ -101,10 +107,13 @@ func unreadable(what string) error {
 }
 
 // derived remembers the keys that were derived, of which all signatures that
-// were made in one go share one.
+// were made in one go share one. It may be used by several goroutines at once.
 type derived struct {
 	key  keyring
+	mu   sync.Mutex
 	keys map[string][]byte
+	left int // iterations that may still be made
+	sign *signer
 }
 
 // keyring is the key that the password makes: what the others are derived from.
@@ -124,19 +133,30 @@ func passKey(salt, password []byte) keyring {
 	return h.Sum(nil)
 }
 
-func newDerived(key keyring) *derived { return &derived{key, map[string][]byte{}} }
+func newDerived(key keyring) *derived {
+	return &derived{key: key, keys: map[string][]byte{}, left: maxWork}
+}
 
-// maxKeys bounds how many different keys are derived for one database.
-const maxKeys = 100_000
+// The errors of derive.
+var (
+	errForm = errors.New("it is in no known form")
+	errCost = errors.New("it costs too much")
+)
 
-// derive returns the key that PBKDF2 makes.
-func (d *derived) derive(a algorithm, size int) ([]byte, bool) {
+// derive returns the key that PBKDF2 makes. The error is errForm or errCost.
+func (d *derived) derive(a algorithm, size int) ([]byte, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	id := string(a.Parameters.FullBytes) + string(rune(size))
+	if key, ok := d.keys[id]; ok {
+		return key, nil
+	}
 	var p pbkdf2Parameters
 	if !a.OID.Equal(oidPBKDF2) {
-		return nil, false
+		return nil, errForm
 	}
 	if rest, err := asn1.Unmarshal(a.Parameters.FullBytes, &p); err != nil || len(rest) > 0 {
-		return nil, false
+		return nil, errForm
 	}
 	prf := sha1.New
 	if p.PRF.OID != nil {
@@ -145,22 +165,19 @@ func (d *derived) derive(a algorithm, size int) ([]byte, bool) {
 	if p.Length != 0 {
 		size = p.Length
 	}
-	if prf == nil || p.Iterations < 1 || p.Iterations > maxIterations || size < 16 || size > 64 {
-		return nil, false
+	if prf == nil || p.Iterations < 1 || size < 16 || size > 64 || len(p.Salt) > 1<<10 {
+		return nil, errForm
 	}
-	id := string(a.Parameters.FullBytes) + string(rune(size))
-	if key, ok := d.keys[id]; ok {
-		return key, true
+	if p.Iterations > maxIterations || p.Iterations > d.left {
+		return nil, errCost
 	}
-	if len(d.keys) > maxKeys {
-		return nil, false
-	}
+	d.left -= p.Iterations
 	key, err := pbkdf2.Key(prf, string(d.key), p.Salt, p.Iterations, size)
 	if err != nil {
-		return nil, false
+		return nil, errForm
 	}
 	d.keys[id] = key
-	return key, true
+	return key, nil
 }
 
 // signature is one signed attribute.
@@ -176,27 +193,42 @@ func (s signature) message() []byte {
 	return append(m, s.value...)
 }
 
-// verify reports whether der is a signature of s.
-func (d *derived) verify(s signature, der []byte) bool {
+// verdict is what a signature turned out to be.
+type verdict int
+
+const (
+	bad verdict = iota
+	good
+	tooCostly // to be checked
+)
+
+// verify tells whether der is a signature of s.
+func (d *derived) verify(s signature, der []byte) verdict {
 	var p protected
 	var params pbParameters
 	if rest, err := asn1.Unmarshal(der, &p); err != nil || len(rest) > 0 || !p.Algorithm.OID.Equal(oidPBMAC1) {
-		return false
+		return bad
 	}
 	if _, err := asn1.Unmarshal(p.Algorithm.Parameters.FullBytes, &params); err != nil {
-		return false
+		return bad
 	}
 	h := hashOf(params.Scheme.OID)
 	if h == nil {
-		return false
+		return bad
 	}
-	key, ok := d.derive(params.Derive, h().Size())
-	if !ok {
-		return false
+	key, err := d.derive(params.Derive, h().Size())
+	switch {
+	case err == errCost:
+		return tooCostly
+	case err != nil:
+		return bad
 	}
 	mac := hmac.New(h, key)
 	mac.Write(s.message())
-	return hmac.Equal(mac.Sum(nil), p.Data)
+	if !hmac.Equal(mac.Sum(nil), p.Data) {
+		return bad
+	}
+	return good
 }
 
 // signer signs attributes, all with one salt.
@@ -205,8 +237,16 @@ type signer struct {
 	key       []byte
 }
 
-// newSigner derives the key of a signer.
-func (d *derived) newSigner(iterations int) (*signer, error) {
+// signer returns what signs, with a new salt the first time. That it can be made
+// does not depend on what the database has cost already.
+func (d *derived) signer(iterations int) (*signer, error) {
+	d.mu.Lock()
+	made := d.sign
+	d.left += min(iterations, maxIterations)
+	d.mu.Unlock()
+	if made != nil {
+		return made, nil
+	}
 	salt := make([]byte, 32)
 	rand.Read(salt) // never fails
 	derive, err := pbkdf2With(salt, iterations)
@@ -217,11 +257,15 @@ func (d *derived) newSigner(iterations int) (*signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, ok := d.derive(derive, sha256.Size)
-	if !ok {
-		return nil, unreadable("what was just made")
+	key, err := d.derive(derive, sha256.Size)
+	if err != nil {
+		return nil, store.Because(store.ErrCorrupt, "key4.db: no key for signatures can be made: %w", err)
 	}
-	return &signer{algorithm{oidPBMAC1, asn1.RawValue{FullBytes: params}}, key}, nil
+	made = &signer{algorithm{oidPBMAC1, asn1.RawValue{FullBytes: params}}, key}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sign = made
+	return made, nil
 }
 
 // pbkdf2With is the algorithm with parameters as NSS writes them.
@@ -281,6 +325,7 @@ func (e passwordEntry) unlock(password host.Secret) (*derived, error) {
 // decrypt returns the text, nil if the key is a wrong one.
 func (d *derived) decrypt(der []byte) ([]byte, error) {
 	bad := unreadable("the password entry")
+	costly := store.Because(store.ErrCorrupt, "key4.db: the password entry wants a key to be derived with more than %d iterations", maxIterations)
 	var p protected
 	if _, err := asn1.Unmarshal(der, &p); err != nil {
 		return nil, bad
@@ -290,8 +335,11 @@ func (d *derived) decrypt(der []byte) ([]byte, error) {
 	switch {
 	case p.Algorithm.OID.Equal(oid3DES):
 		var params pkcs12Parameters
-		if _, err := asn1.Unmarshal(p.Algorithm.Parameters.FullBytes, &params); err != nil || params.Iterations < 1 || params.Iterations > maxIterations {
+		if _, err := asn1.Unmarshal(p.Algorithm.Parameters.FullBytes, &params); err != nil || params.Iterations < 1 {
 			return nil, bad
+		}
+		if params.Iterations > maxIterations {
+			return nil, costly
 		}
 		key := d.stretch(params)
 		var err error
@@ -304,8 +352,11 @@ func (d *derived) decrypt(der []byte) ([]byte, error) {
 		if _, err := asn1.Unmarshal(p.Algorithm.Parameters.FullBytes, &params); err != nil || !params.Scheme.OID.Equal(oidAES256CBC) {
 			return nil, bad
 		}
-		key, ok := d.derive(params.Derive, 32)
-		if !ok {
+		key, err := d.derive(params.Derive, 32)
+		switch {
+		case err == errCost:
+			return nil, costly
+		case err != nil:
 			return nil, bad
 		}
 		// The vector is the whole element with its tag and length, when that
@@ -313,7 +364,6 @@ func (d *derived) decrypt(der []byte) ([]byte, error) {
 		if iv = params.Scheme.Parameters.FullBytes; len(iv) != aes.BlockSize {
 			iv = params.Scheme.Parameters.Bytes
 		}
-		var err error
 		if block, err = aes.NewCipher(key); err != nil || len(iv) != aes.BlockSize {
 			return nil, bad
 		}
@@ -367,9 +417,9 @@ func newPasswordEntry(password []byte) (passwordEntry, error) {
 	if err != nil {
 		return passwordEntry{}, err
 	}
-	key, ok := d.derive(with, 32)
-	if !ok {
-		return passwordEntry{}, unreadable("what was just made")
+	key, err := d.derive(with, 32)
+	if err != nil {
+		return passwordEntry{}, err
 	}
 	iv, err := asn1.Marshal(vector)
 	if err != nil {

@@ -95,6 +95,8 @@ func (st *state) integrity(t *trustObject) string {
 		return "bad"
 	case t.missing > 0:
 		return "missing"
+	case t.unchecked > 0:
+		return "not checked"
 	}
 	return "ok"
 }
@@ -118,6 +120,8 @@ var problems = map[string]struct {
 	"hash-mismatch":    {"a trust object is about another certificate with the same issuer and serial number: nothing heeds it", true},
 	"no-integrity":     {"nothing vouches for what it is trusted for, so programs do not heed it", true},
 	"bad-integrity":    {"what it is trusted for was changed by somebody who could not vouch for it, so programs do not heed it", true},
+	"costly-integrity": {"what vouches for what it is trusted for is made so that checking it takes too long, so that it was not checked", false},
+	"fips-mode":        {"it is in FIPS mode: it is listed, and only its own programs may change it", false},
 	"orphan-signature": {"signatures of trust objects that are not there", true},
 }
 
@@ -157,6 +161,9 @@ func (s *Store) findings(st *state) (list []finding) {
 			func(e *edits) { e.dropTrust = append(e.dropTrust, t) },
 		})
 	}
+	if st.fips {
+		list = append(list, finding{s.problem("fips-mode", nil, ""), nil, nil})
+	}
 	if len(st.orphans) > 0 {
 		list = append(list, finding{
 			s.problem("orphan-signature", nil, fmt.Sprintf("%d, the first is %s", len(st.orphans), store.Printable(st.orphans[0]))), nil,
@@ -168,7 +175,7 @@ func (s *Store) findings(st *state) (list []finding) {
 
 func (s *Store) certFindings(st *state, c *certObject) (list []finding) {
 	var byKind [2]*trustObject
-	missing, bad := 0, 0
+	missing, bad, unchecked := 0, 0, 0
 	for _, t := range st.of(c.cert) {
 		if !t.matches(c.cert) {
 			if t.said.says() && !st.heldElsewhere(t, c) {
@@ -182,7 +189,7 @@ func (s *Store) certFindings(st *state, c *certObject) (list []finding) {
 		if byKind[t.kind] == nil {
 			byKind[t.kind] = t
 		}
-		missing, bad = missing+t.missing, bad+t.bad
+		missing, bad, unchecked = missing+t.missing, bad+t.bad, unchecked+t.unchecked
 	}
 	rewrite := func(l levels) func(e *edits) {
 		return func(e *edits) { e.trust(st, c, l) }
@@ -206,6 +213,9 @@ func (s *Store) certFindings(st *state, c *certObject) (list []finding) {
 			fmt.Sprintf("%s for newer programs, %s for older ones", newer.levels, older.levels)), c, rewrite(stricter(newer.levels, older.levels))})
 	case newer != nil && older == nil && !s.o.Profile && newer.levels.says():
 		list = append(list, finding{s.problem("new-kind-only", c.cert, ""), c, nil})
+	}
+	if unchecked > 0 {
+		list = append(list, finding{s.problem("costly-integrity", c.cert, ""), c, nil})
 	}
 	return list
 }

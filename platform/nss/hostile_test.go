@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -175,6 +176,124 @@ func TestHostileRows(t *testing.T) {
 	}
 }
 
+// A database can demand that keys are derived with any number of iterations: what
+// is too much is refused, or not checked and told.
+func TestHostileIterations(t *testing.T) {
+	entry := func(iterations int) passwordEntry {
+		derive, err := pbkdf2With(make([]byte, 32), iterations)
+		if err != nil {
+			t.Fatal(err)
+		}
+		iv := asn1.RawValue{FullBytes: append([]byte{4, 14}, make([]byte, 14)...)}
+		params, err := asn1.Marshal(pbParameters{derive, algorithm{oidAES256CBC, iv}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		check, err := asn1.Marshal(protected{algorithm{oidPBES2, asn1.RawValue{FullBytes: params}}, make([]byte, 16)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return passwordEntry{make([]byte, 20), check}
+	}
+	old := func(iterations int) passwordEntry {
+		params, err := asn1.Marshal(pkcs12Parameters{make([]byte, 20), iterations})
+		if err != nil {
+			t.Fatal(err)
+		}
+		check, err := asn1.Marshal(protected{algorithm{oid3DES, asn1.RawValue{FullBytes: params}}, make([]byte, 16)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return passwordEntry{make([]byte, 20), check}
+	}
+	for name, e := range map[string]passwordEntry{"of now": entry(1<<31 - 1), "of old": old(1<<31 - 1)} {
+		t.Run("the password entry, "+name, func(t *testing.T) {
+			b := newBox(t, layout{columns: columnsShared})
+			c := storetest.NewCA(t).Cert()
+			do(t, b.open(), trusted(c))
+			b.exec("key4.db", "UPDATE metaData SET item1 = ?, item2 = ? WHERE id = 'password'", e.salt, e.check)
+			before := b.raw()
+			s := b.open()
+			var read error
+			for _, err := range s.Entries(t.Context()) {
+				read = err
+			}
+			_, plan := s.Plan(t.Context(), []store.Change{wish(c, store.Distrusted, store.PurposeServerAuth)})
+			for what, err := range map[string]error{"reading": read, "planning": plan} {
+				if !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), "iterations") {
+					t.Errorf("%s gives %v", what, err)
+				}
+			}
+			if b.raw() != before {
+				t.Error("the database was changed")
+			}
+		})
+	}
+	t.Run("signatures", func(t *testing.T) {
+		b := newBox(t, layout{columns: columnsShared})
+		c := storetest.NewCA(t, storetest.CN("Root one")).Cert()
+		do(t, b.open(), trusted(c))
+		derive, err := pbkdf2With(make([]byte, 32), 1<<31-1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		params, err := asn1.Marshal(pbParameters{derive, algorithm{OID: oidHMACSHA256}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sig, err := asn1.Marshal(protected{algorithm{oidPBMAC1, asn1.RawValue{FullBytes: params}}, make([]byte, 32)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.exec("key4.db", "UPDATE metaData SET item1 = ? WHERE id LIKE 'sig%'", sig)
+		s := b.open()
+		e := entryOf(t, s, c)
+		if e == nil || e.Native["integrity"] != "not checked" || len(e.Problems) != 1 || e.Problems[0].Code != "costly-integrity" {
+			t.Fatalf("it is listed as %+v", e)
+		}
+		// What is written anew can be checked.
+		do(t, s, wish(c, store.Distrusted, store.PurposeServerAuth))
+		if e := entryOf(t, b.open(), c); e == nil || e.Native["integrity"] != "ok" || e.Trust.For(store.PurposeServerAuth) != store.Distrusted {
+			t.Errorf("written anew it is listed as %+v", e)
+		}
+	})
+	t.Run("all together", func(t *testing.T) {
+		keys := newDerived(passKey(make([]byte, 20), nil))
+		keys.left = 1000
+		made := 0
+		for salt := range byte(200) {
+			a, err := pbkdf2With(bytes.Repeat([]byte{salt}, 32), 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := keys.derive(a, 32); err == nil {
+				made++
+			} else if err != errCost {
+				t.Fatal(err)
+			}
+		}
+		if made != 100 {
+			t.Errorf("%d keys are made", made)
+		}
+		if _, err := keys.signer(5000); err != nil {
+			t.Errorf("after that nothing can be signed: %v", err)
+		}
+	})
+}
+
+// raw is the content of the database's files.
+func (b *box) raw() string {
+	var text strings.Builder
+	for _, name := range []string{"cert9.db", "key4.db", "pkcs11.txt"} {
+		data, err := os.ReadFile(b.file(name))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			b.t.Fatal(err)
+		}
+		fmt.Fprintf(&text, "%s %x\n", name, data)
+	}
+	return text.String()
+}
+
 // FuzzRows reads an object and a password entry of any content.
 func FuzzRows(f *testing.F) {
 	entry, err := newPasswordEntry(nil)
@@ -203,7 +322,7 @@ func FuzzRows(f *testing.F) {
 				st.login, st.keys = unlocked, keys
 			}
 		}
-		st.check(map[string][]byte{sigName(2, kinds[0].field(fields[0])): check})
+		st.check(t.Context(), map[string][]byte{sigName(2, kinds[0].field(fields[0])): check})
 		(&Store{}).entries(st, func(store.Entry, error) bool { return true })
 		for _, m := range parseModules(modules) {
 			if m.start < 0 || m.end > len(modules) || m.start > m.end {
@@ -357,6 +476,63 @@ func TestWaits(t *testing.T) {
 	time.AfterFunc(500*time.Millisecond, release)
 	if _, err := s.Apply(t.Context(), p); err != nil {
 		t.Errorf("when the other program was ready: %v", err)
+	}
+}
+
+// What others write between the transactions of one change stays. What is then
+// not as it was planned takes the change back.
+func TestBetweenChunks(t *testing.T) {
+	certs := storetest.Many(t, chunk+50)
+	var want []store.Change
+	for _, c := range certs {
+		want = append(want, trusted(c))
+	}
+	// So many writes are in the first transaction.
+	writes := 0
+	alone := newBox(t, layout{columns: columnsShared})
+	alone.host.Fault = func(op, path string) error { writes++; return nil }
+	do(t, alone.open(), want[:chunk]...)
+	for name, row := range map[string]struct {
+		other *store.Cert
+		stale bool
+	}{
+		"another certificate":        {storetest.NewCA(t, storetest.CN("The browser's own")).Cert(), false},
+		"one that was yet to be put": {certs[len(certs)-1], true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBox(t, layout{columns: columnsShared})
+			p, err := b.open().Plan(t.Context(), want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			b.host.Fault = func(op, path string) error {
+				if n++; n == writes+1 {
+					other := &box{t: t, host: host.Fake(b.host.Root), o: b.o}
+					do(t, other.open(), wish(row.other, store.Distrusted, store.PurposeServerAuth))
+				}
+				return nil
+			}
+			_, err = b.open().Apply(t.Context(), p)
+			left := len(certs) + 1
+			if row.stale {
+				left = 1
+			}
+			if errors.Is(err, store.ErrStale) != row.stale || !row.stale && err != nil {
+				t.Errorf("it returns %v", err)
+			}
+			b.host.Fault = nil
+			if e := entryOf(t, b.open(), row.other); e == nil || e.Trust.For(store.PurposeServerAuth) != store.Distrusted {
+				t.Errorf("what was written in between is %+v", e)
+			}
+			st, err := b.open().read(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(st.certs) != left {
+				t.Errorf("there are %d certificates, not %d", len(st.certs), left)
+			}
+		})
 	}
 }
 

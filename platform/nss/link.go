@@ -106,7 +106,6 @@ func (p *planner) link(c store.Change) error {
 	p.edits.link = edit
 	p.plan.Steps = append(p.plan.Steps, step)
 	p.plan.Undo = append(p.plan.Undo, undo)
-	p.restart(false)
 	return nil
 }
 

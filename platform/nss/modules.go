@@ -65,6 +65,12 @@ func (m module) has(flag string) bool {
 	return false
 }
 
+// fipsMode reports whether a pkcs11.txt has the module of the database itself in
+// FIPS mode.
+func fipsMode(text []byte) bool {
+	return slices.ContainsFunc(parseModules(text), func(m module) bool { return m.internal() && m.has("fips") })
+}
+
 // internal reports whether it is the module of the database itself.
 func (m module) internal() bool { return m.has("internal") || m.value("library") == "" }
 

@@ -70,7 +70,7 @@ func (s *Store) newPlanner(st *state) *planner {
 
 // Plan returns the steps to what is wanted.
 func (s *Store) Plan(ctx context.Context, want []store.Change) (store.Plan, error) {
-	st, err := s.readable(ctx)
+	st, err := s.plannable(ctx)
 	if err != nil {
 		return store.Plan{}, s.fail("plan", err)
 	}
@@ -81,7 +81,7 @@ func (s *Store) Plan(ctx context.Context, want []store.Change) (store.Plan, erro
 
 // PlanRepair returns the steps that mend what can be mended.
 func (s *Store) PlanRepair(ctx context.Context, problems []store.Problem) (store.Plan, error) {
-	st, err := s.readable(ctx)
+	st, err := s.plannable(ctx)
 	if err != nil {
 		return store.Plan{}, s.fail("plan", err)
 	}
@@ -124,9 +124,7 @@ func (p *planner) repair(problems []store.Problem) {
 		p.plan.Steps = append(p.plan.Steps, step)
 		f.mend(&p.edits)
 	}
-	if len(p.plan.Steps) > 0 {
-		p.restart(false)
-	}
+	p.restart()
 }
 
 func sameProblem(a, b store.Problem) bool {
@@ -151,9 +149,7 @@ func (p *planner) changes(want []store.Change) {
 		}
 	}
 	slices.Reverse(p.plan.Undo) // the last step is taken back first
-	if len(p.edits.targets) > 0 {
-		p.restart(!slices.ContainsFunc(p.edits.targets, func(t *target) bool { return t.gone || !t.adds() && t.setTrust }))
-	}
+	p.restart()
 }
 
 func mustJSON(v any) []byte {
@@ -174,17 +170,54 @@ func (p *planner) notice(format string, args ...any) {
 	}
 }
 
-// restart tells what has to be started again. What is added, programs may see
-// at once.
-func (p *planner) restart(added bool) {
-	if p.s.o.Program == "" || p.s.o.Running == nil || !p.s.o.Running() {
+// restart tells a person whose program uses the database what it heeds at once,
+// and what only after it has been started again. A program of the Firefox family
+// looks for what it does not know, but not again at what it does; one of the
+// Chromium family keeps its verdict on a site.
+func (p *planner) restart() {
+	if len(p.plan.Steps) == 0 || p.s.o.Program == "" || p.s.o.Running == nil || !p.s.o.Running() {
 		return
 	}
-	if added {
-		p.notice("%s is running: it may heed this only after it has been started again", p.s.o.Program)
+	program := p.s.o.Program
+	if p.edits.link != nil {
+		p.notice("%s is running: it heeds the link after it has been started again", program)
 		return
 	}
-	p.notice("%s is running: it heeds this after it has been started again", p.s.o.Program)
+	if !p.s.o.Profile {
+		p.notice("%s is running: it heeds this at once for sites that it has not looked at yet, and for others after it has been started again", program)
+		return
+	}
+	var added, others []string
+	for _, step := range p.plan.Steps {
+		name := "\"" + store.Printable(step.Label) + "\""
+		switch distrusted := step.After != nil && step.After.Trust.Has(store.Distrusted); {
+		case step.Action == store.ActionMend:
+			others = append(others, "it is mended")
+		case step.Action == store.ActionRemove:
+			others = append(others, name+" is removed")
+		case distrusted:
+			others = append(others, name+" is distrusted")
+		case step.Action == store.ActionAdd:
+			added = append(added, name+" is added")
+		default:
+			others = append(others, name+" is changed")
+		}
+	}
+	if len(added) > 0 {
+		p.notice("%s is running: it heeds at once that %s", program, some(added))
+	}
+	if len(others) > 0 {
+		p.notice("%s is running: only after it has been started again does it heed that %s", program, some(slices.Compact(others)))
+	}
+}
+
+// some names the first of many.
+func some(list []string) string {
+	const most = 3
+	if n := len(list); n > most {
+		return fmt.Sprintf("%s, and %d more", strings.Join(list[:most], ", "), n-most)
+	}
+	return strings.Join(list, ", ")
 }
 
 // signable returns why trust cannot be written as things are.
@@ -206,9 +239,6 @@ func (p *planner) change(c store.Change) error {
 	}
 	if c.DER != nil && store.FingerprintOf(c.DER) != c.Fingerprint {
 		return store.Because(store.ErrInput, "the certificate does not have the fingerprint that is given with it")
-	}
-	if p.st.fips {
-		return store.Because(store.ErrUnsupported, "the database is in FIPS mode, in which only its own programs write to it")
 	}
 	objects := p.st.find(c.Fingerprint)
 	if c.Item != "" {
@@ -479,7 +509,6 @@ func (p *planner) removeGhost(c store.Change) error {
 				Label: "(trust without its certificate)", Before: &before, After: &store.State{}, Files: p.s.files(p.st)})
 			p.edits.dropTrust = append(p.edits.dropTrust, t)
 			p.plan.Undo = append(p.plan.Undo, store.Change{Fingerprint: c.Fingerprint, Absent: true})
-			p.restart(false)
 		}
 	}
 	return nil

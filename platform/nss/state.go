@@ -49,6 +49,7 @@ type trustObject struct {
 	said           levels // as written
 	values         map[attribute][]byte
 	missing, bad   int // signatures
+	unchecked      int
 }
 
 // state is what a database holds.
@@ -324,7 +325,7 @@ func (s *Store) readKeys(ctx context.Context, src source, st *state, password *h
 	}
 	st.login = locked
 	for _, p := range tries {
-		if st.keys, err = st.entry.unlock(p); err != nil {
+		if st.keys, err = s.unlock(*st.entry, p); err != nil {
 			return &store.Error{Path: s.keys, Err: err}
 		}
 		if st.keys != nil {
@@ -332,8 +333,35 @@ func (s *Store) readKeys(ctx context.Context, src source, st *state, password *h
 			break
 		}
 	}
-	st.check(sigs)
-	return nil
+	return st.check(ctx, sigs)
+}
+
+// unlock is what [passwordEntry.unlock] returns, which is found out once for
+// each entry and password.
+func (s *Store) unlock(entry passwordEntry, password host.Secret) (*derived, error) {
+	h := sha256.New()
+	for _, part := range [][]byte{entry.salt, entry.check, password.Bytes()} {
+		fmt.Fprintf(h, "%d ", len(part))
+		h.Write(part)
+	}
+	id := [sha256.Size]byte(h.Sum(nil))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known, ok := s.unlocked[id]; ok {
+		return known.keys, known.err
+	}
+	keys, err := entry.unlock(password)
+	if s.unlocked == nil {
+		s.unlocked = map[[sha256.Size]byte]unlocking{}
+	}
+	s.unlocked[id] = unlocking{keys, err}
+	return keys, err
+}
+
+// unlocking is what came of a password.
+type unlocking struct {
+	keys *derived
+	err  error
 }
 
 // readPrivate finds which certificates have their private key here.
@@ -364,8 +392,11 @@ func (s *Store) readPrivate(ctx context.Context, src source, st *state) error {
 
 // check checks the signatures of the trust objects. What a bad one signs says
 // nothing, as for NSS.
-func (st *state) check(sigs map[string][]byte) {
+func (st *state) check(ctx context.Context, sigs map[string][]byte) error {
 	for _, t := range st.trusts {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		k := kinds[t.kind]
 		verify := func(a attribute, counts bool) bool {
 			name := sigName(t.id, a)
@@ -374,13 +405,16 @@ func (st *state) check(sigs map[string][]byte) {
 			if st.login != unlocked || !counts {
 				return true
 			}
-			switch {
-			case !there || len(sig) == 0:
+			if !there || len(sig) == 0 {
 				t.missing++
 				return false
-			case !st.keys.verify(signature{uint32(t.id), a, t.values[a]}, sig):
+			}
+			switch st.keys.verify(signature{uint32(t.id), a, t.values[a]}, sig) {
+			case bad:
 				t.bad++
 				return false
+			case tooCostly:
+				t.unchecked++
 			}
 			return true
 		}
@@ -400,6 +434,7 @@ func (st *state) check(sigs map[string][]byte) {
 			st.orphans = append(st.orphans, name)
 		}
 	}
+	return nil
 }
 
 // of returns the trust objects that are about a certificate, by kind: those
@@ -483,11 +518,7 @@ func (s *Store) readModules(st *state) error {
 	} else if err != nil {
 		return err
 	}
-	for _, m := range parseModules(text) {
-		if m.internal() && m.has("fips") {
-			st.fips = true
-		}
-	}
+	st.fips = fipsMode(text)
 	return nil
 }
 

@@ -9,10 +9,13 @@
 package nss
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"iter"
 	"path"
 	"slices"
+	"sync"
 
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/platform/sqlite"
@@ -52,6 +55,9 @@ type Store struct {
 	certs, keys string // the paths of its files
 	o           Options
 	info        store.Info
+
+	mu       sync.Mutex
+	unlocked map[[sha256.Size]byte]unlocking // what came of passwords
 }
 
 var (
@@ -107,6 +113,8 @@ func (s *Store) obstacles() (read, write *store.Obstacle) {
 		return o, o
 	case s.o.Write != nil:
 		return nil, s.o.Write
+	case s.fips():
+		return nil, &store.Obstacle{Kind: store.ReadOnly, Text: fipsText, Hint: fipsHint}
 	case !s.host.Live:
 		return nil, &store.Obstacle{Kind: store.ReadOnly, Text: "an offline root is only read"}
 	case !s.host.Writable(s.dir):
@@ -132,6 +140,27 @@ func (s *Store) ownerName(uid int) string {
 	return "the user ID " + itoa(uid)
 }
 
+// glance is how many iterations are not too many to look whether there is a
+// password.
+const glance = 1_000_000
+
+// What keeps a database in FIPS mode from being written: its own module would
+// want a login for what others do without, and what is written past it cannot
+// be tried.
+const (
+	fipsText = "it is in FIPS mode, in which only its own programs may write to it"
+	fipsHint = "modutil -fips false, if that mode is not meant to be"
+)
+
+// fips reports whether pkcs11.txt puts the database into FIPS mode.
+func (s *Store) fips() bool {
+	text, err := s.host.ReadFile(s.path("pkcs11.txt"), maxModules)
+	if err != nil {
+		return false // it is told when it is read
+	}
+	return fipsMode(text)
+}
+
 // needsPassword reports whether there is a primary password.
 func (s *Store) needsPassword() bool {
 	if !sqlite.Exists(s.host, s.keys) {
@@ -149,7 +178,12 @@ func (s *Store) needsPassword() bool {
 		if scan(&salt, &check) != nil || len(check) == 0 {
 			return nil
 		}
-		keys, err := passwordEntry{salt, check}.unlock(host.Secret{})
+		entry := passwordEntry{bytes.Clone(salt), bytes.Clone(check)}
+		if entry.iterations() > glance { // the empty password has one
+			needs = true
+			return nil
+		}
+		keys, err := s.unlock(entry, host.Secret{})
 		needs = err == nil && keys == nil
 		return nil
 	})
@@ -185,6 +219,16 @@ func (s *Store) readable(ctx context.Context) (*state, error) {
 		return nil, err
 	}
 	return s.read(ctx)
+}
+
+// plannable reads the database, unless it is known that nothing in it may be
+// changed.
+func (s *Store) plannable(ctx context.Context) (*state, error) {
+	st, err := s.readable(ctx)
+	if err == nil && st.fips {
+		err = &store.Error{Err: store.Because(store.ErrReadOnly, fipsText), Hint: fipsHint}
+	}
+	return st, err
 }
 
 // fail puts an error into the module's form. The path is told once.

@@ -201,3 +201,38 @@ func TestConformance(t *testing.T) {
 		})
 	}
 }
+
+// A person whose program is running is told which change counts at once, and
+// which only after a new start.
+func TestRunning(t *testing.T) {
+	a, c := storetest.NewCA(t, storetest.CN("Alpha")).Cert(), storetest.NewCA(t, storetest.CN("Charlie")).Cert()
+	distrust := wish(a, store.Distrusted, store.PurposeServerAuth)
+	for name, row := range map[string]struct {
+		profile, stopped bool
+		want             []store.Change
+		says             []string
+	}{
+		"added":        {true, false, []store.Change{trusted(c)}, []string{`Test is running: it heeds at once that "Charlie" is added`}},
+		"distrusted":   {true, false, []store.Change{distrust}, []string{`Test is running: only after it has been started again does it heed that "Alpha" is distrusted`}},
+		"removed":      {true, false, []store.Change{{Fingerprint: a.SHA256, Absent: true}}, []string{`Test is running: only after it has been started again does it heed that "Alpha" is removed`}},
+		"for email":    {true, false, []store.Change{wish(a, store.Trusted, store.PurposeEmail)}, []string{`Test is running: only after it has been started again does it heed that "Alpha" is changed`}},
+		"both":         {true, false, []store.Change{distrust, trusted(c)}, []string{`Test is running: it heeds at once that "Charlie" is added`, `Test is running: only after it has been started again does it heed that "Alpha" is distrusted`}},
+		"nothing":      {true, false, []store.Change{trusted(a)}, nil},
+		"new distrust": {true, false, []store.Change{wish(c, store.Distrusted, store.PurposeServerAuth)}, []string{`Test is running: only after it has been started again does it heed that "Charlie" is distrusted`}},
+		"stopped":      {true, true, []store.Change{distrust}, nil},
+		"shared":       {false, false, []store.Change{trusted(c)}, []string{"Test is running: it heeds this at once for sites that it has not looked at yet, and for others after it has been started again"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBox(t, layout{profile: row.profile, columns: columnsProfile})
+			do(t, b.open(), trusted(a))
+			b.o.Running = func() bool { return !row.stopped }
+			p, err := b.open().Plan(t.Context(), row.want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(p.Notices, row.says) {
+				t.Errorf("it says %q", p.Notices)
+			}
+		})
+	}
+}
