@@ -13,7 +13,10 @@ import (
 	"github.com/certtrust/certtrust/platform/anchors"
 	"github.com/certtrust/certtrust/platform/browser"
 	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/platform/java"
+	"github.com/certtrust/certtrust/platform/keychain"
 	"github.com/certtrust/certtrust/platform/nss"
+	"github.com/certtrust/certtrust/platform/wincert"
 	"github.com/certtrust/certtrust/store"
 )
 
@@ -32,6 +35,9 @@ type Backend struct {
 	// Place opens the store in any place, an absolute path, that an ID names
 	// after the colon; nil = that cannot be.
 	Place func(h *host.Host, place string) (store.Store, []string, error)
+	// Part opens a part of a store by what an ID names after the colon that is
+	// no path; nil = that cannot be.
+	Part func(h *host.Host, name string) (store.Store, []string, error)
 }
 
 // Detection is what a backend found, and why.
@@ -54,12 +60,35 @@ func Backends() []Backend {
 				return Detection{Stores: []store.Store{s}, Reasons: reasons}
 			},
 		},
+		{Name: keychain.Backend, Scopes: []store.Scope{store.ScopeSystem}, Detect: detection(keychain.DetectSystem)},
+		{Name: keychain.Backend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(keychain.DetectUser), Place: keychain.OpenFile},
 		{Name: nss.Backend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(browser.DetectUser), Place: browser.OpenDir},
 		{Name: nss.Backend, Detect: detection(browser.DetectSystem)},
+		{Name: java.Backend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(java.DetectUser), Place: java.Open},
+		{Name: java.Backend, Detect: detection(java.DetectSystem)},
 		{Name: nss.BuiltinBackend, Detect: detection(nss.DetectBuiltin)},
 		{Name: browser.ProfileBackend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(browser.DetectProfiles)},
 		{Name: browser.PolicyBackend, Detect: detection(browser.DetectPolicies)},
+		Windows(wincert.System()),
+		{Name: wincert.ExportBackend, Detect: nowhere, Place: wincert.OpenExport},
 	}
+}
+
+// Windows returns the backend of Windows' own stores, reached by api.
+func Windows(api wincert.API) Backend {
+	return Backend{
+		Name:   wincert.Backend,
+		Scopes: []store.Scope{store.ScopeSystem, store.ScopeUser},
+		Detect: detection(func(ctx context.Context, h *host.Host) ([]store.Store, []string) { return wincert.Detect(ctx, h, api) }),
+		Part: func(h *host.Host, name string) (store.Store, []string, error) {
+			return wincert.Open(h, api, name)
+		},
+	}
+}
+
+// nowhere finds nothing: the stores are where somebody says that they are.
+func nowhere(context.Context, *host.Host) Detection {
+	return Detection{Reasons: []string{"only what is named is looked at"}}
 }
 
 func detection(detect func(context.Context, *host.Host) ([]store.Store, []string)) func(context.Context, *host.Host) Detection {
@@ -126,7 +155,8 @@ type Found struct {
 // Detect returns the selected stores of a machine in the order of backends,
 // all of them for an empty selector. It is [store.ErrUnsupported] if the
 // machine has no store that is known, and [store.ErrNotFound] if a part of the
-// selector fits none. Nothing is changed, and no program is run.
+// selector fits none. Nothing is changed, and no program is run, but for the
+// one that tells whether macOS would ask somebody where nobody can answer.
 func Detect(ctx context.Context, h *host.Host, backends []Backend, sel Selector) ([]Found, error) {
 	for _, pattern := range sel.Stores {
 		if _, err := path.Match(pattern, ""); err != nil {
@@ -185,6 +215,16 @@ func Detect(ctx context.Context, h *host.Host, backends []Backend, sel Selector)
 // one that was found anyway, if it lies there.
 func place(h *host.Host, backends []Backend, all []Found, id string) (*Found, error) {
 	name, at, _ := strings.Cut(id, ":")
+	for _, b := range backends {
+		if b.Name != name || b.Part == nil || at == "" {
+			continue
+		}
+		s, reasons, err := b.Part(h, at)
+		if err != nil {
+			return nil, &store.Error{Op: "open", Store: store.ID(id), Err: err, Hint: store.Hint(err)}
+		}
+		return &Found{s, reasons}, nil
+	}
 	if !strings.HasPrefix(at, "/") && !(h.OS == "windows" && strings.Contains(at, ":")) {
 		return nil, nil
 	}

@@ -158,9 +158,9 @@ func (s *Store) dropNumbers(links map[string]string, hash string, gone []int) er
 // hookName is what run-parts(8) takes for a program.
 var hookName = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`)
 
-// tellHooks runs the tool's hooks with the plan's lines on their standard
-// input, as the tool does. What it returns is what [Store.hookFailed] does.
-func (s *Store) tellHooks(ctx context.Context, p *planner) (wrong, err error) {
+// tellHooks runs the tool's hooks with lines on their standard input, where the
+// tool does. What it returns is what [Store.hookFailed] does.
+func (s *Store) tellHooks(ctx context.Context, p *planner, lines []string) (wrong, err error) {
 	hooks, err := s.host.ReadDir(s.family.hookDir)
 	if err != nil && !absent(err) {
 		return nil, err
@@ -171,11 +171,11 @@ func (s *Store) tellHooks(ctx context.Context, p *planner) (wrong, err error) {
 		if err != nil || !hookName.MatchString(hook.Name()) || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
 			continue
 		}
-		input := strings.Join(p.edits.lines, "\n")
+		input := strings.Join(lines, "\n")
 		if input != "" {
 			input += "\n"
 		}
-		_, err = s.host.Run(ctx, host.Command{Args: []string{file}, Stdin: strings.NewReader(input), Timeout: toolTimeout})
+		_, err = s.host.Run(ctx, host.Command{Args: []string{file}, Stdin: strings.NewReader(input), Dir: s.family.hashDir, Timeout: toolTimeout})
 		if err == nil {
 			continue
 		}
@@ -316,11 +316,16 @@ func (s *Store) update(ctx context.Context, p *planner) error {
 // Java's hook what it was told: that is wrong then, and another go, which tells
 // it again, may make it good. No go helps against an error.
 func (s *Store) follow(ctx context.Context, p *planner) (wrong, err error) {
+	if p.edits.rebuild {
+		if native, _ := s.native(p.st); native {
+			return s.followNatively(ctx, p)
+		}
+	}
 	if err := s.dropLinks(p.edits.renew); err != nil {
 		return nil, err
 	}
 	if len(p.edits.lines) > 0 {
-		if wrong, err = s.tellHooks(ctx, p); err != nil {
+		if wrong, err = s.tellHooks(ctx, p, p.edits.lines); err != nil {
 			return nil, err
 		}
 	}

@@ -28,6 +28,7 @@ type state struct {
 	left    []string // temporary files of ours that a crash has left
 
 	bundle     *certfile.File
+	bundleRaw  []byte
 	bundleErr  error
 	inBundle   map[store.Fingerprint]bool
 	bundleMode fs.FileMode
@@ -258,7 +259,7 @@ func (s *Store) readBundle(st *state) error {
 	if info, err := s.host.Stat(s.family.bundle); err == nil {
 		st.bundleMode = info.Mode()
 	}
-	st.bundle = st.split(data)
+	st.bundle, st.bundleRaw = st.split(data), data
 	for _, c := range plainCerts(st.bundle) {
 		st.inBundle[c.SHA256] = true
 	}
@@ -345,7 +346,7 @@ func (s *Store) readHashDir(st *state) error {
 		}
 	}
 	elsewhere := map[string][]string{}
-	for _, name := range sortedKeys(links) {
+	for _, name := range slices.SortedFunc(maps.Keys(links), byNumber) { // of several, it goes by a name
 		if to := s.leadsTo(st, name); to != "" && !own[to] && path.Dir(to) != s.family.hashDir && s.exists(to) {
 			elsewhere[to] = append(elsewhere[to], name)
 		}

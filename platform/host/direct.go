@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"os/user"
-	"path"
 	"strconv"
 	"strings"
 
@@ -39,7 +38,7 @@ func (h *Host) Foreign(p string) (uid int, foreign bool) {
 			uid, _, ok := ownerOf(info)
 			return uid, ok && uid != 0
 		}
-		parent := path.Dir(p)
+		parent := above(p)
 		if !errors.Is(err, fs.ErrNotExist) || parent == p {
 			return 0, false
 		}

@@ -275,7 +275,7 @@ func (h *Host) Resolve(p string) (resolved string, err error) {
 func (h *Host) Writable(dir string) bool {
 	for {
 		_, err := h.Lstat(dir)
-		parent := path.Dir(dir)
+		parent := above(dir)
 		if !errors.Is(err, fs.ErrNotExist) || parent == dir || parent == "." {
 			break
 		}

@@ -48,8 +48,17 @@ type Host struct {
 	// the caller made it.
 	Runner func(ctx context.Context, c Command) (Output, error)
 
+	// Registry reads a key of the registry as RegistryKey returns it; nil = this
+	// machine's own, which only Windows has.
+	Registry func(key string) (values map[string]string, subkeys []string)
+
 	// Secrets gives the passwords of stores; nil = there are none.
 	Secrets Secrets
+
+	// Engine is who generates what is made of anchors, "" = [EngineAuto].
+	Engine string
+
+	later *later // what is made durable together
 
 	// Fault, if set, is called before every write operation and program run
 	// with the operation ("create", "write", "sync", "rename", "link",
@@ -57,6 +66,16 @@ type Host struct {
 	// it is done for; an error that it returns makes that operation fail.
 	Fault func(op, path string) error
 }
+
+// Engines returns what Host.Engine can be.
+func Engines() []string { return []string{EngineAuto, EngineNative, EngineDistro} }
+
+// The engines.
+const (
+	EngineAuto   = "auto"   // certtrust where it is known to do what the distribution's tool does, else that
+	EngineNative = "native" // certtrust
+	EngineDistro = "distro" // the distribution's tool
+)
 
 // User is a user of this machine.
 type User struct {
@@ -116,6 +135,8 @@ var systems = []struct{ path, os string }{
 	{"/System/Library", "darwin"},
 	{"/Windows/System32", "windows"},
 	{"/bin/freebsd-version", "freebsd"},
+	{"/etc/openssl/certs.conf", "netbsd"},
+	{"/etc/installurl", "openbsd"},
 }
 
 func systemOf(h *Host) string {
@@ -153,6 +174,19 @@ func (h *Host) StateDir(scope store.Scope) string {
 		return path.Join(or(own("LOCALAPPDATA"), path.Join(slashed(h.User.Home), "AppData/Local")), "certtrust")
 	}
 	return path.Join(or(own("XDG_STATE_HOME"), path.Join(slashed(h.User.Home), ".local/state")), "certtrust")
+}
+
+// RegistryKey returns the texts and the subkeys in a key of the registry, such
+// as `HKLM\SOFTWARE\JavaSoft\JDK`: nothing where there is none, as in an offline
+// root, whose registry is not read.
+func (h *Host) RegistryKey(key string) (values map[string]string, subkeys []string) {
+	switch {
+	case h.Registry != nil:
+		return h.Registry(key)
+	case h.Live && h.Root == "" && h.OS == "windows":
+		return readRegistry(key)
+	}
+	return nil, nil
 }
 
 func or(s, fallback string) string {

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/storetest"
 )
 
 // write makes a file of a fake machine, with its directories.
@@ -81,7 +82,7 @@ func contents(t *testing.T, dir string) map[string]string {
 // directory that they try to get into.
 func hostile(t *testing.T) (root, outside string) {
 	t.Helper()
-	base := t.TempDir()
+	base := storetest.TempDir(t)
 	root, outside = filepath.Join(base, "root"), filepath.Join(base, "outside")
 	write(t, outside, "/secret", "secret", 0o644)
 	write(t, root, "/etc/file", "inside", 0o644)
@@ -179,7 +180,7 @@ func TestRaceStaysInside(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("an open directory cannot be renamed")
 	}
-	base := t.TempDir()
+	base := storetest.TempDir(t)
 	root, outside := filepath.Join(base, "root"), filepath.Join(base, "outside")
 	write(t, outside, "/file", "secret", 0o644)
 	write(t, root, "/dir/file", "inside", 0o644)
@@ -230,7 +231,7 @@ func TestRaceStaysInside(t *testing.T) {
 }
 
 func TestReadFileLimit(t *testing.T) {
-	root := t.TempDir()
+	root := storetest.TempDir(t)
 	h := Fake(root)
 	write(t, root, "/big", strings.Repeat("x", 10<<20), 0o644)
 	write(t, root, "/fits", "12345", 0o644)
@@ -246,7 +247,7 @@ func TestReadFileLimit(t *testing.T) {
 }
 
 func TestReadDirIsSorted(t *testing.T) {
-	root := t.TempDir()
+	root := storetest.TempDir(t)
 	for _, name := range []string{"c", "a", "b"} {
 		write(t, root, "/dir/"+name, "", 0o644)
 	}
@@ -262,10 +263,10 @@ func TestReadDirIsSorted(t *testing.T) {
 
 // Both kinds of trees do the same.
 func eachTree(t *testing.T, test func(t *testing.T, h *Host, dir string)) {
-	t.Run("root", func(t *testing.T) { test(t, Fake(t.TempDir()), "/") })
+	t.Run("root", func(t *testing.T) { test(t, Fake(storetest.TempDir(t)), "/") })
 	t.Run("machine", func(t *testing.T) {
 		h := Local()
-		dir, err := h.Resolve(filepath.ToSlash(t.TempDir()))
+		dir, err := h.Resolve(filepath.ToSlash(storetest.TempDir(t)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -415,7 +416,7 @@ func TestFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			prepared := func() (*Host, string) {
-				root := t.TempDir()
+				root := storetest.TempDir(t)
 				write(t, root, "/dir/file", "old", 0o644)
 				write(t, root, "/tmp/other", "", 0o644)
 				return Fake(root), root
@@ -451,7 +452,7 @@ func TestFaults(t *testing.T) {
 }
 
 func TestErrorKinds(t *testing.T) {
-	h := Fake(t.TempDir())
+	h := Fake(storetest.TempDir(t))
 	_, err := h.ReadFile("/\x1b[31mmissing", 1)
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
@@ -469,7 +470,7 @@ func TestOffline(t *testing.T) {
 	for path, want := range map[string]string{
 		"/etc/os-release": "linux", "/System/Library/x": "darwin", "/Windows/System32/x": "windows", "/nothing": "linux",
 	} {
-		root := t.TempDir()
+		root := storetest.TempDir(t)
 		write(t, root, path, "ID=debian\n", 0o644)
 		h, err := Offline(root)
 		if err != nil || h.OS != want || h.Live || h.Root != root {
@@ -483,7 +484,7 @@ func TestOffline(t *testing.T) {
 			t.Errorf("Run: %v", err)
 		}
 	}
-	root := t.TempDir()
+	root := storetest.TempDir(t)
 	write(t, root, "/etc/os-release", "NAME=FreeBSD\nID=freebsd\n", 0o644)
 	if h, err := Offline(root); err != nil || h.OS != "freebsd" {
 		t.Errorf("got %v, %v", h, err)
@@ -499,7 +500,7 @@ func TestOffline(t *testing.T) {
 
 // A Windows disk has paths with a drive and links with one.
 func TestOfflineWindows(t *testing.T) {
-	root := t.TempDir()
+	root := storetest.TempDir(t)
 	write(t, root, "/Windows/System32/config/SOFTWARE", "hive", 0o644)
 	h, err := Offline(root)
 	if err != nil {
@@ -527,7 +528,7 @@ func TestStateDir(t *testing.T) {
 		{os: "windows", system: "C:/ProgramData/certtrust", user: "/home/u/AppData/Local/certtrust"},
 		{os: "windows", env: map[string]string{"ProgramData": "D:/Data", "LOCALAPPDATA": "D:/L"}, system: "D:/Data/certtrust", user: "D:/L/certtrust"},
 	} {
-		h := Fake(t.TempDir())
+		h := Fake(storetest.TempDir(t))
 		h.OS, h.User = test.os, User{Home: "/home/u", Via: test.via}
 		h.Env = func(key string) string { return test.env[key] }
 		if got := h.StateDir(store.ScopeSystem); got != test.system {
@@ -554,7 +555,7 @@ func TestWhoAsked(t *testing.T) {
 		}
 		return nil, errors.New("unknown user")
 	}
-	foreign := t.TempDir()
+	foreign := storetest.TempDir(t)
 	if os.Geteuid() == 0 {
 		if err := os.Chown(foreign, 65534, 65534); err != nil {
 			t.Fatal(err)
@@ -598,7 +599,7 @@ func TestWhoAsked(t *testing.T) {
 }
 
 func TestWritable(t *testing.T) {
-	root := t.TempDir()
+	root := storetest.TempDir(t)
 	h := Fake(root)
 	write(t, root, "/file", "", 0o644)
 	for path, want := range map[string]bool{"/": true, "/missing/a/b": true, "/file": false, "/file/x": false} {
@@ -612,7 +613,7 @@ func TestWritable(t *testing.T) {
 }
 
 func TestLockInOneProcess(t *testing.T) {
-	h := Fake(t.TempDir())
+	h := Fake(storetest.TempDir(t))
 	unlock, err := h.Lock(t.Context(), "/run/lock", 0, "first")
 	if err != nil {
 		t.Fatal(err)
@@ -639,7 +640,7 @@ func TestLockInOneProcess(t *testing.T) {
 }
 
 func TestLockTellsHowLong(t *testing.T) {
-	h := Fake(t.TempDir())
+	h := Fake(storetest.TempDir(t))
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	h.Now = func() time.Time { return now }
 	unlock, err := h.Lock(t.Context(), "/lock", 0, "certtrust \x1b[2Jtrust")
@@ -727,7 +728,7 @@ func TestSecretIsNeverPrinted(t *testing.T) {
 }
 
 func TestReadSecretFile(t *testing.T) {
-	dir := t.TempDir()
+	dir := storetest.TempDir(t)
 	read := func(content string, mode fs.FileMode) (Secret, error) {
 		write(t, dir, "/pw", content, mode)
 		return ReadSecretFile(filepath.Join(dir, "pw"))
@@ -775,7 +776,7 @@ func TestExecErrorText(t *testing.T) {
 }
 
 func TestRunner(t *testing.T) {
-	h := Fake(t.TempDir())
+	h := Fake(storetest.TempDir(t))
 	var got Command
 	h.Runner = func(_ context.Context, c Command) (Output, error) {
 		got = c
@@ -825,7 +826,7 @@ func TestRightsCommand(t *testing.T) {
 		"user, nothing":      {euid: 1000, err: store.ErrToolMissing},
 		"windows":            {euid: -1, os: "windows", err: store.ErrToolMissing},
 	} {
-		root := t.TempDir()
+		root := storetest.TempDir(t)
 		h := Fake(root)
 		h.EUID = test.euid
 		if test.os != "" {

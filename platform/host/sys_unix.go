@@ -25,6 +25,9 @@ const (
 	defaultDir = "/"
 )
 
+// errOtherDevice is what renaming from one file system to another ends with.
+var errOtherDevice error = unix.EXDEV
+
 // kinds are the kinds of what the system reports, first match first.
 var kinds = []struct{ system, kind error }{
 	{unix.EROFS, store.ErrReadOnly},

@@ -19,9 +19,13 @@ const (
 	defaultDir = "" // there is no root directory that all programs can be in
 )
 
+// errOtherDevice is what renaming from one volume to another ends with.
+var errOtherDevice error = windows.ERROR_NOT_SAME_DEVICE
+
 var kinds = []struct{ system, kind error }{
 	{windows.ERROR_WRITE_PROTECT, store.ErrReadOnly},
 	{windows.ERROR_SHARING_VIOLATION, store.ErrLocked},
+	{windows.ERROR_INVALID_NAME, fs.ErrNotExist}, // no file can be called that
 	{fs.ErrPermission, store.ErrPermission},
 }
 
@@ -48,6 +52,37 @@ func mayWriteIn(dir string) bool {
 	}
 	windows.CloseHandle(handle)
 	return true
+}
+
+var procReOpenFile = windows.NewLazySystemDLL("kernel32.dll").NewProc("ReOpenFile")
+
+// Remove removes a file or link. Systems that do not know how [os.Root] has it
+// done (Wine) are told in the old way, by the handle of the file: the name is
+// looked up by os.Root alone, so that it leads to nothing outside either way.
+func (t inside) Remove(name string) error {
+	err := t.Root.Remove(name)
+	if !errors.Is(err, windows.ERROR_INVALID_FUNCTION) {
+		return err
+	}
+	if info, e := t.Lstat(name); e != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	f, e := t.OpenFile(name, os.O_RDONLY, 0)
+	if e != nil {
+		return e
+	}
+	defer f.Close()
+	if e := isItself(f, t, name); e != nil {
+		return e
+	}
+	share := uintptr(windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE | windows.FILE_SHARE_DELETE)
+	handle, _, e := procReOpenFile.Call(f.Fd(), windows.DELETE, share, 0)
+	if windows.Handle(handle) == windows.InvalidHandle {
+		return e
+	}
+	defer windows.CloseHandle(windows.Handle(handle))
+	remove := byte(1) // FILE_DISPOSITION_INFO
+	return windows.SetFileInformationByHandle(windows.Handle(handle), windows.FileDispositionInfo, &remove, 1)
 }
 
 // lockAt is the byte that is locked: far behind the content, which others must

@@ -23,8 +23,9 @@ type WriteOptions struct {
 	Mode      fs.FileMode
 	ForceMode bool
 	// TempDir is where the temporary file goes, for directories in which
-	// others take every file for theirs. It must be on the same file system.
-	// "" = the file's own directory.
+	// others take every file for theirs. If it turns out to be on another file
+	// system, a directory is made for it in the file's own. "" = the file's own
+	// directory.
 	TempDir string
 	// Exclusive: fail with fs.ErrExist if there is something already.
 	Exclusive bool
@@ -44,6 +45,36 @@ func (h *Host) WriteFile(p string, data []byte, o WriteOptions) error {
 	if err != nil {
 		return pathError("write", p, err)
 	}
+	return h.near(final, o, func(o WriteOptions) error { return h.writeFile(final, data, o) })
+}
+
+// near does something with a temporary file, if it must be with one in a
+// directory that is made for it next to path.
+func (h *Host) near(p string, o WriteOptions, do func(o WriteOptions) error) error {
+	err := do(o)
+	if o.TempDir == "" || !errors.Is(err, errOtherDevice) {
+		return err
+	}
+	o.TempDir = tempName(p, WriteOptions{})
+	own := func(op string, change func(t tree, name string) error) error {
+		return h.at(op, o.TempDir, false, func(t tree, name string) error {
+			if err := h.fault(op, o.TempDir); err != nil {
+				return err
+			}
+			return change(t, name)
+		})
+	}
+	if err := own("mkdir", func(t tree, name string) error { return t.Mkdir(name, 0o700) }); err != nil {
+		return err
+	}
+	err = do(o)
+	if gone := own("remove", func(t tree, name string) error { return t.Remove(name) }); err == nil {
+		err = gone
+	}
+	return err
+}
+
+func (h *Host) writeFile(final string, data []byte, o WriteOptions) error {
 	return h.at("write", final, false, func(t tree, name string) (err error) {
 		old, err := t.Lstat(name)
 		switch {
@@ -104,7 +135,7 @@ func (h *Host) put(t tree, temp, name, final string, exclusive bool) error {
 		if err := t.Rename(temp, name); err != nil {
 			return err
 		}
-		return syncParent(t, final)
+		return h.syncParent(t, final)
 	}
 	// Unlike a rename, a hard link never replaces anything.
 	if err := h.fault("link", final); err != nil {
@@ -116,7 +147,7 @@ func (h *Host) put(t tree, temp, name, final string, exclusive bool) error {
 	if err := t.Remove(temp); err != nil {
 		return err
 	}
-	return syncParent(t, final)
+	return h.syncParent(t, final)
 }
 
 // dress gives a new file the mode and, from the file that it replaces, the
@@ -194,9 +225,18 @@ func tempName(final string, o WriteOptions) string {
 	return path.Join(or(o.TempDir, path.Dir(final)), TempPrefix+hex.EncodeToString(tail[:]))
 }
 
-// syncParent makes the entry of path in its directory durable.
-func syncParent(t tree, p string) error {
-	name, err := t.locate(path.Dir(p), true)
+// syncParent makes the entry of path in its directory durable, or has that
+// done later, see [Host.Together].
+func (h *Host) syncParent(t tree, p string) error {
+	if h.later != nil {
+		h.later.add(above(p))
+		return nil
+	}
+	return syncDirectory(t, above(p))
+}
+
+func syncDirectory(t tree, dir string) error {
+	name, err := t.locate(dir, true)
 	if err != nil {
 		return err
 	}
@@ -210,10 +250,24 @@ func syncParent(t tree, p string) error {
 	return syncDir(f)
 }
 
+// above returns the directory that path is in; that of C:/x is C:/, the root
+// of a drive.
+func above(p string) string {
+	dir := path.Dir(p)
+	if len(dir) == 2 && dir[0] != '/' && dir[1] == ':' {
+		return dir + "/"
+	}
+	return dir
+}
+
 // Symlink makes path a link to target, in one step: a file or link of that name
 // is replaced, a directory is not. Of the options Mode and ForceMode mean
 // nothing here.
 func (h *Host) Symlink(target, p string, o WriteOptions) error {
+	return h.near(p, o, func(o WriteOptions) error { return h.symlink(target, p, o) })
+}
+
+func (h *Host) symlink(target, p string, o WriteOptions) error {
 	return h.at("link", p, false, func(t tree, name string) error {
 		if err := h.fault("symlink", p); err != nil {
 			return err
@@ -222,7 +276,7 @@ func (h *Host) Symlink(target, p string, o WriteOptions) error {
 			if err := t.Symlink(target, name); err != nil {
 				return err
 			}
-			return syncParent(t, p)
+			return h.syncParent(t, p)
 		}
 		temp, err := t.locate(tempName(p, o), false)
 		if err != nil {
@@ -239,7 +293,7 @@ func (h *Host) Symlink(target, p string, o WriteOptions) error {
 			t.Remove(temp)
 			return err
 		}
-		return syncParent(t, p)
+		return h.syncParent(t, p)
 	})
 }
 
@@ -257,10 +311,10 @@ func (h *Host) Rename(old, new string) error {
 		if err := t.Rename(from, to); err != nil {
 			return err
 		}
-		if err := syncParent(t, new); err != nil {
+		if err := h.syncParent(t, new); err != nil {
 			return err
 		}
-		return syncParent(t, old)
+		return h.syncParent(t, old)
 	})
 }
 
@@ -280,7 +334,7 @@ func (h *Host) Remove(p string) error {
 		if err := t.Remove(name); err != nil {
 			return err
 		}
-		return syncParent(t, p)
+		return h.syncParent(t, p)
 	})
 }
 
@@ -297,7 +351,7 @@ func (h *Host) MkdirAll(p string, mode fs.FileMode) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if parent := path.Dir(p); parent != p && parent != "." {
+	if parent := above(p); parent != p && parent != "." {
 		if err := h.MkdirAll(parent, mode); err != nil {
 			return err
 		}
@@ -327,7 +381,7 @@ func (h *Host) MkdirAll(p string, mode fs.FileMode) error {
 				return err
 			}
 		}
-		return syncParent(t, p)
+		return h.syncParent(t, p)
 	})
 }
 

@@ -304,7 +304,7 @@ func opensslCert(t *testing.T, args string) *store.Cert {
 	t.Helper()
 	_, err := exec.LookPath("openssl")
 	need(t, "openssl", err == nil)
-	dir := t.TempDir()
+	dir := storetest.TempDir(t)
 	file := filepath.Join(dir, "ca.der")
 	line := append([]string{"req", "-x509", "-nodes", "-days", "3650", "-subj", "/CN=" + args[:12], "-outform", "DER", "-out", file, "-keyout", filepath.Join(dir, "key")}, strings.Fields(args)...)
 	if out, err := exec.CommandContext(t.Context(), "openssl", line...).CombinedOutput(); err != nil {

@@ -19,41 +19,46 @@ import (
 // tells.
 func TestFaults(t *testing.T) {
 	for _, fault := range []struct {
-		name  string
-		codes []int
-		make  func(t *testing.T) error
+		name   string
+		codes  []int
+		make   func(t *testing.T) error
+		engine string // the native one, unless the tool has been changed
 	}{
 		{"package manager at work", []int{7}, func(t *testing.T) error {
 			return errors.Join(lock(t, "/var/lib/dpkg/lock-frontend"), lock(t, "/var/lib/dpkg/lock"))
-		}},
+		}, ""},
 		{"updater missing", []int{6}, func(*testing.T) error {
 			return os.Remove("/usr/sbin/update-ca-certificates")
-		}},
+		}, ""},
 		{"updater failing", []int{1}, func(*testing.T) error {
 			return breakUpdater("echo no luck today >&2; exit 3")
-		}},
+		}, ""},
 		{"updater doing nothing", []int{1}, func(*testing.T) error {
 			return breakUpdater("exit 0")
-		}},
+		}, ""},
 		{"Java's hook failing", []int{1}, func(*testing.T) error {
 			return os.WriteFile("/etc/ca-certificates/update.d/jks-keystore", []byte("#!/bin/sh\ncat >/dev/null\nexit 1\n"), 0o755)
-		}},
+		}, ""},
 		{"OpenSSL missing", []int{1, 6}, func(*testing.T) error {
 			return os.Rename("/usr/bin/openssl", "/usr/bin/openssl.away")
-		}},
+		}, "distro"},
 		{"/etc read-only", []int{1, 6}, func(*testing.T) error {
 			return mounted("/etc", "", unix.MS_BIND, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY)
-		}},
+		}, ""},
 		{"anchors read-only", []int{1, 6}, func(*testing.T) error {
 			return mounted(anchorDir, "", unix.MS_BIND, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY)
-		}},
-		{"no room for the bundle", []int{1}, func(t *testing.T) error { return fullDisk(t, certsDir, 64<<10) }},
-		{"no room for the keystore", []int{1}, func(t *testing.T) error { return fullDisk(t, filepath.Dir(keystore), 0) }},
+		}, ""},
+		{"no room for the bundle", []int{1}, func(t *testing.T) error { return fullDisk(t, certsDir, 64<<10) }, ""},
+		{"no room for the keystore", []int{1}, func(t *testing.T) error { return fullDisk(t, filepath.Dir(keystore), 0) }, ""},
+		{"no room for the bundle, by the tool", []int{1}, func(t *testing.T) error { return fullDisk(t, certsDir, 64<<10) }, "distro"},
 	} {
 		t.Run(strings.ReplaceAll(fault.name, "/", ""), func(t *testing.T) {
 			Overlay(t, func(t *testing.T) {
 				settle(t)
-				args := []string{"trust", "--yes"}
+				args := []string{"trust", "--yes", "--engine", "auto"}
+				if fault.engine != "" {
+					args[3] = fault.engine
+				}
 				for i := range 8 { // so many that no file keeps its size in blocks
 					args = append(args, newAuthority(t, fmt.Sprintf("Fault %d", i)).file)
 				}

@@ -7,53 +7,69 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
-const (
-	freshRelease = "bookworm"
-	freshTar     = "fresh.tar" // in the kit
-	freshDir     = "/fresh"    // where the test unpacks it
-)
+const freshDir = "/fresh" // where a test unpacks a fresh root
+
+// freshJava is a fresh root of Debian 13 with the Javas that it has.
+const freshJava = "trixie-java"
+
+// more is what fresh roots hold beside the minimum; the release is before the
+// first dash.
+var more = map[string]string{
+	freshJava: ",openjdk-21-jre-headless,openjdk-25-jre-headless",
+}
+
+// enterFresh unpacks a fresh root of a release, which [addFresh] has put into
+// the kit, and goes there.
+func enterFresh(t *testing.T, release string) {
+	t.Helper()
+	if err := os.Mkdir(freshDir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	must(t, command("tar", "-C", freshDir, "-xf", kitDir+"/"+release+".tar"))
+	for _, m := range []struct {
+		source, target, kind string
+		flags                uintptr
+	}{
+		{"proc", "/proc", "proc", 0},
+		{"/dev", "/dev", "", unix.MS_BIND | unix.MS_REC},
+	} {
+		if err := unix.Mount(m.source, freshDir+m.target, m.kind, m.flags, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.MkdirAll(freshDir+"/usr/local/bin", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := copyFile(kitDir+"/certtrust", freshDir+"/usr/local/bin/certtrust"); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Chroot(freshDir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chdir("/"); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // A machine that was set up a minute ago, with nothing on it but the
 // distribution's minimum and its certificates: no Java, no other client.
 func TestFreshDebian(t *testing.T) {
 	Overlay(t, func(t *testing.T) {
-		if err := os.Mkdir(freshDir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		must(t, command("tar", "-C", freshDir, "-xf", kitDir+"/"+freshTar))
-		for _, m := range []struct {
-			source, target, kind string
-			flags                uintptr
-		}{
-			{"proc", "/proc", "proc", 0},
-			{"/dev", "/dev", "", unix.MS_BIND | unix.MS_REC},
-		} {
-			if err := unix.Mount(m.source, freshDir+m.target, m.kind, m.flags, ""); err != nil {
-				t.Fatal(err)
-			}
-		}
 		a := newAuthority(t, "Fresh")
-		if err := os.WriteFile(freshDir+"/ca.pem", a.PEM(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if err := copyFile(kitDir+"/certtrust", freshDir+"/usr/bin/certtrust"); err != nil {
-			t.Fatal(err)
-		}
-		if err := unix.Chroot(freshDir); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chdir("/"); err != nil {
+		enterFresh(t, "bookworm")
+		if err := os.WriteFile("/ca.pem", a.PEM(), 0o644); err != nil {
 			t.Fatal(err)
 		}
 
 		start, roots := trust(), readBundle(t)
-		run := func(args ...string) result { return expect(t, 0, command("/usr/bin/certtrust", args...)) }
+		run := func(args ...string) result { return expect(t, 0, certtrust(args...)) }
 		listed := map[string]bool{}
 		for _, e := range parse(t, run("list", "--system", "--json")).Entries {
 			listed[e.SHA256] = true
@@ -76,27 +92,41 @@ func TestFreshDebian(t *testing.T) {
 			t.Error("still trusted")
 		}
 		same(t, start)
-	}, addFreshDebian)
+	}, addFresh("bookworm"))
 }
 
-// addFreshDebian puts an archive of a fresh root into the kit. It is made
-// once and kept in the user's cache.
-func addFreshDebian(t *testing.T) {
+// addFresh puts an archive of a fresh root of a release into the kit. It is
+// made once and kept in the user's cache.
+func addFresh(release string) func(t *testing.T) {
+	return func(t *testing.T) {
+		t.Helper()
+		addFreshDebian(t, release)
+	}
+}
+
+var making sync.Mutex
+
+func addFreshDebian(t *testing.T, release string) {
 	t.Helper()
 	need(t, "debootstrap")
+	making.Lock()
+	defer making.Unlock()
 	cache := os.Getenv("XDG_CACHE_HOME")
 	if cache == "" {
 		cache = filepath.Join(os.Getenv("HOME"), ".cache")
 	}
-	archive := filepath.Join(cache, "certtrust-e2e", freshRelease+".tar")
+	archive := filepath.Join(cache, "certtrust-e2e", release+".tar")
 	if _, err := os.Stat(archive); err != nil {
-		makeFreshDebian(t, archive)
+		makeFreshDebian(t, release, archive)
 	}
 	kit, err := buildKit()
 	if err != nil {
 		t.Fatal(err)
 	}
-	inKit := filepath.Join(kit, freshTar)
+	inKit := filepath.Join(kit, release+".tar")
+	if _, err := os.Stat(inKit); err == nil {
+		return // for another test
+	}
 	if os.Link(archive, inKit) != nil { // another file system
 		if err := copyFile(archive, inKit); err != nil {
 			t.Fatal(err)
@@ -104,7 +134,7 @@ func addFreshDebian(t *testing.T) {
 	}
 }
 
-func makeFreshDebian(t *testing.T, archive string) {
+func makeFreshDebian(t *testing.T, release, archive string) {
 	t.Helper()
 	targets := exec.Command("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian", "Label: Debian", "Component: main")
 	mirrors, err := targets.Output()
@@ -116,7 +146,8 @@ func makeFreshDebian(t *testing.T, archive string) {
 		t.Fatal(err)
 	}
 	root := filepath.Join(t.TempDir(), "root")
-	make := exec.Command("debootstrap", "--variant=minbase", "--include=ca-certificates", freshRelease, root, mirror)
+	suite, _, _ := strings.Cut(release, "-")
+	make := exec.Command("debootstrap", "--variant=minbase", "--include=ca-certificates"+more[release], suite, root, mirror)
 	// What it mounts is not seen outside, and gone with it.
 	make.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS}
 	if out, err := make.CombinedOutput(); err != nil {

@@ -40,6 +40,7 @@ var roles = map[string]func(m *testing.M) int{
 	"inside":  inside,
 	"get":     roleGet,
 	"install": roleInstall,
+	"library": roleLibrary,
 }
 
 func TestMain(m *testing.M) { os.Exit(roles[os.Getenv(roleVar)](m)) }
@@ -227,7 +228,7 @@ func buildKit() (string, error) {
 			tool([]string{"CGO_ENABLED=0"}, "go", "build", "-buildvcs=false", "-o", filepath.Join(kit.dir, "certtrust"), "../../cmd/certtrust"),
 		)
 		if _, err := exec.LookPath("javac"); err == nil {
-			kit.err = errors.Join(kit.err, tool(nil, "javac", "-d", kit.dir, "testdata/Probe.java"))
+			kit.err = errors.Join(kit.err, tool(nil, "javac", "--release", "11", "-d", kit.dir, "testdata/Probe.java", "testdata/TrustStores.java"))
 		}
 	})
 	return kit.dir, kit.err

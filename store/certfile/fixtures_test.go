@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/storetest"
 )
 
 // exhaustive makes the tests of damage try every place and every bit, which
@@ -225,7 +226,7 @@ func TestFixturesElsewhere(t *testing.T) {
 			args := command(f, filepath.Join(fixtureDir, f.File))
 			needs(t, args[0])
 			cmd := exec.Command(args[0], args[1:]...)
-			cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "LC_ALL=C.UTF-8"}
+			cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + storetest.TempDir(t), "LC_ALL=C.UTF-8"}
 			var stderr bytes.Buffer
 			cmd.Stderr = &stderr
 			out, err := cmd.Output()

@@ -6,6 +6,7 @@ import (
 	"crypto/sha1"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf16"
 
@@ -41,7 +42,7 @@ func normalName(name []byte) []byte {
 			break
 		}
 		sets = rest
-		var pairs []byte
+		var pairs [][]byte
 		for len(set) > 0 {
 			pair, rest, ok := take(set, tagSequence)
 			if !ok {
@@ -56,9 +57,10 @@ func normalName(name []byte) []byte {
 					value = encode(tagUTF8String, []byte(s))
 				}
 			}
-			pairs = append(pairs, encode(tagSequence, oid.full, value)...)
+			pairs = append(pairs, encode(tagSequence, oid.full, value))
 		}
-		out = append(out, encode(tagSet, pairs)...)
+		slices.SortFunc(pairs, bytes.Compare) // DER: a set has the order of what is encoded
+		out = append(out, encode(tagSet, pairs...)...)
 	}
 	return out
 }

@@ -16,6 +16,7 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 
 	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/storetest"
 )
 
 func jks(magic string, version uint32, entries ...[]byte) []byte {
@@ -230,7 +231,7 @@ func keytool(t *testing.T) func(args ...string) {
 	return func(args ...string) {
 		t.Helper()
 		cmd := exec.Command(path, append(args, "-J-Xshare:auto", "-J-XX:TieredStopAtLevel=1")...)
-		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "LC_ALL=C.UTF-8"}
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + storetest.TempDir(t), "LC_ALL=C.UTF-8"}
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("keytool %s: %v\n%s", strings.Join(args, " "), err, out)
 		}
@@ -254,7 +255,7 @@ func TestKeytool(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name+fmt.Sprint(len(tt.options)), func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
+			dir := storetest.TempDir(t)
 			ca, path := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "keystore")
 			if err := os.WriteFile(ca, []byte(armoured("CERTIFICATE", m.a)), 0o600); err != nil {
 				t.Fatal(err)

@@ -151,7 +151,7 @@ func TestYAML(t *testing.T) {
 // TestWrittenElsewhere has the programs that files are written for read them.
 func TestWrittenElsewhere(t *testing.T) {
 	list := written(t)
-	dir := t.TempDir()
+	dir := storetest.TempDir(t)
 	file := func(format string, o WriteOptions) string {
 		o.Now = writeTime
 		data, err := Encode(format, list, o)
@@ -198,7 +198,7 @@ func TestWrittenElsewhere(t *testing.T) {
 func TestJavaDefault(t *testing.T) {
 	needs(t, "java")
 	needs(t, "javac")
-	dir := t.TempDir()
+	dir := storetest.TempDir(t)
 	source := `import javax.net.ssl.*;
 public class Anchors {
   public static void main(String[] args) throws Exception {
@@ -240,7 +240,7 @@ func TestDirectory(t *testing.T) {
 	needs(t, "openssl")
 	root := storetest.NewCA(t, storetest.CN("A  Root Ä"))
 	twin := storetest.NewCA(t, storetest.CN("a root Ä")) // OpenSSL's hash is the same
-	dir := t.TempDir()
+	dir := storetest.TempDir(t)
 	files := Directory([]Written{{root.Cert(), ""}, {twin.Cert(), ""}})
 	if len(files) != 4 {
 		t.Fatalf("%d files", len(files))

@@ -201,7 +201,7 @@ verdict: not reachable, or no TLS; 130 interrupted.`,
 		Commands: []*cli.Command{
 			a.listCommand(), a.showCommand(), a.storesCommand(),
 			a.trustCommand(), a.importCommand(), a.distrustCommand(), a.removeCommand(),
-			a.diagnoseCommand(), a.explainCommand(), a.fetchCommand(),
+			a.diagnoseCommand(), a.explainCommand(), a.fetchCommand(), a.auditCommand(), a.diffCommand(),
 			a.exportCommand(), a.historyCommand(), a.undoCommand(), a.repairCommand(), a.linkCommand(),
 			completionCommand(), a.helpCommand(), a.versionCommand(),
 			completeCommand(a.values), a.partCommand(), a.journalCommand(), a.userCommand(),
@@ -254,6 +254,10 @@ func formatsOf(command string) []string {
 		return exportFormats()
 	case "fetch":
 		return fetchFormats
+	case "audit":
+		return render.AuditFormats()
+	case "diff":
+		return render.DiffFormats()
 	}
 	return render.Formats()
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/certtrust/certtrust/cmd/internal/render"
 	"github.com/certtrust/certtrust/platform"
+	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/platform/journal"
 	"github.com/certtrust/certtrust/store"
 )
@@ -20,6 +21,7 @@ func changeFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "only show what would be done"},
 		&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"},
 		&cli.BoolFlag{Name: "elevate", Usage: "do the part that needs administrator rights through sudo or doas"},
+		&cli.StringFlag{Name: "engine", Usage: "`WHO` makes bundles and links out of anchors: " + words(host.Engines()) + " (auto: certtrust itself, where it is known to do the same as the system's tool)"},
 		&cli.BoolFlag{Name: "keep-going", Usage: "each store for itself: one that fails does not take the others back"},
 		formatFlag(render.Formats()),
 	}

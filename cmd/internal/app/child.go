@@ -15,6 +15,7 @@ import (
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/platform/journal"
 	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/audit"
 )
 
 // Some of a change may need other rights than this process has. That part is
@@ -35,6 +36,7 @@ const maxRequest = 256 << 20
 type partRequest struct {
 	Plan    store.Plan `json:"plan"`
 	Set     string     `json:"set"`
+	Engine  string     `json:"engine,omitempty"`
 	Command []string   `json:"command"`
 	UndoOf  string     `json:"undoOf,omitempty"`
 }
@@ -56,7 +58,7 @@ func (a *App) elevated(ctx context.Context, plan store.Plan, r journal.Record) (
 	fail := func(err error) (store.Receipt, error) {
 		return store.Receipt{}, &store.Error{Op: "apply", Store: plan.Store, Err: err, Hint: store.Hint(err)}
 	}
-	request, err := json.Marshal(partRequest{Plan: plan, Set: r.Set, Command: r.Command, UndoOf: r.UndoOf})
+	request, err := json.Marshal(partRequest{Plan: plan, Set: r.Set, Engine: a.Host.Engine, Command: r.Command, UndoOf: r.UndoOf})
 	if err != nil {
 		return fail(err)
 	}
@@ -106,6 +108,7 @@ func (a *App) part(c *cli.Context) (store.Receipt, error) {
 	if err := json.Unmarshal(data, &r); err != nil {
 		return store.Receipt{}, store.Because(store.ErrInput, "this is not what a part of a change is told by: %w", err)
 	}
+	a.Host.Engine = r.Engine
 	found, err := platform.Detect(c.Context, a.Host, a.own(a.Host), platform.Selector{Stores: []string{string(r.Plan.Store)}})
 	if err != nil {
 		return store.Receipt{}, err
@@ -150,6 +153,7 @@ func (a *App) values(flag, command string) []candidate {
 		"starttls": startTLSNames(),
 		"fail-on":  failOns,
 		"origin":   stringsOf(origins),
+		"engine":   host.Engines(),
 	}
 	switch {
 	case flag == "store":
@@ -159,6 +163,10 @@ func (a *App) values(flag, command string) []candidate {
 			out = append(out, candidate{string(f.Info().ID), f.Info().Title})
 		}
 		return out
+	case flag == "fail-on" && command == "audit":
+		lists["fail-on"] = stringsOf(audit.Severities())
+	case flag == "against":
+		lists["against"] = []string{"mozilla"}
 	case flag == "format":
 		lists["format"] = formatsOf(command)
 	case flag == "" && command == "undo":

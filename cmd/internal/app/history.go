@@ -70,7 +70,7 @@ func (a *App) undo(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.heedSecrets(c); err != nil {
+	if err := errors.Join(a.heedSecrets(c), heedEngine(c, a.Host)); err != nil {
 		return err
 	}
 	var ids []store.ID

@@ -93,6 +93,16 @@ func (a *App) machine(c *cli.Context) (*host.Host, error) {
 	return h, nil
 }
 
+// heedEngine passes on who is to generate what is made of anchors.
+func heedEngine(c *cli.Context, h *host.Host) error {
+	engine := c.String("engine")
+	if engine != "" && !slices.Contains(host.Engines(), engine) {
+		return usage("--engine %s: not one of %s", store.Printable(engine), words(host.Engines()))
+	}
+	h.Engine = engine
+	return nil
+}
+
 // stores returns the stores that a command's flags select.
 func (a *App) stores(c *cli.Context) ([]platform.Found, error) {
 	h, err := a.machine(c)
@@ -103,6 +113,9 @@ func (a *App) stores(c *cli.Context) ([]platform.Found, error) {
 		return nil, err
 	}
 	h.Secrets = a.Host.Secrets
+	if err := heedEngine(c, h); err != nil {
+		return nil, err
+	}
 	backends, err := a.backends(c, h)
 	if err != nil {
 		return nil, err

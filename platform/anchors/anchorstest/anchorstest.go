@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/sha1"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -28,7 +27,7 @@ import (
 // Updater stands in for update-ca-certificates and its Java hook in a fake
 // root. It does what the script does, in its order, with what that has for
 // consequences: no lock, a bundle that is appended to under a fixed name, hooks
-// that hear of new links only. The hash of a subject is not OpenSSL's.
+// that hear of new links only.
 //
 // That it behaves as the real one is what the end-to-end tests show, which run
 // the same suite with that.
@@ -204,10 +203,7 @@ func (u *Updater) rehash(certs string) {
 }
 
 // SubjectHash is what an [Updater] names hash links by.
-func SubjectHash(c *store.Cert) string {
-	sum := sha1.Sum(c.Subject.Raw)
-	return hex.EncodeToString(sum[:4])
-}
+func SubjectHash(c *store.Cert) string { return certfile.SubjectHash(c) }
 
 // java does what the hook makes of the lines that it is told: it adds them to
 // those that are pending, and has the package manager do them all. What that

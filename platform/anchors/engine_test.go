@@ -1,0 +1,292 @@
+package anchors
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/certfile"
+)
+
+func nativeBox(t testing.TB, java bool) *box {
+	t.Helper()
+	b := newBox(t, java)
+	b.host.Engine = host.EngineNative
+	return b
+}
+
+// The native engine starts no program, and what it has made the tool leaves as
+// it is.
+func TestNativeIsWhatTheToolMakes(t *testing.T) {
+	b := nativeBox(t, false)
+	twins := siblings(t, 3)
+	runs := b.updater.Runs
+	b.do(trust(twins[0]), trust(twins[1]), trust(twins[2]), trust(newCA(t, "Alone").Cert()))
+	b.do(absentOf(twins[0]), distrust(b.vendor[1]))
+	if b.updater.Runs != runs {
+		t.Error("the tool was run")
+	}
+	same := b.unchanged()
+	if _, err := b.updater.Run(t.Context(), host.Command{Args: []string{"/usr/sbin/update-ca-certificates"}}); err != nil {
+		t.Fatal(err)
+	}
+	same()
+	b.clean()
+}
+
+// The engine is chosen by what the tool is, and by what is there.
+func TestEngine(t *testing.T) {
+	for _, c := range []struct {
+		name, engine string
+		known        bool // the tool
+		prepare      func(b *box)
+		native       bool
+	}{
+		{"unknown tool", "", false, func(*box) {}, false},
+		{"known tool", "", true, func(*box) {}, true},
+		{"known tool, said so", host.EngineAuto, true, func(*box) {}, true},
+		{"known tool, asked for", host.EngineDistro, true, func(*box) {}, false},
+		{"unknown tool, asked for", host.EngineNative, false, func(*box) {}, true},
+		{"known tool, empty list", "", true, func(b *box) { b.write(confFile, nil) }, false},
+		{"known tool, same name", "", true, func(b *box) {
+			for _, dir := range []string{"x", "y"} {
+				b.write(adminDir+dir+"/same.crt", newCA(b, dir).PEM())
+			}
+		}, false},
+		{"known tool, bundle a link", "", true, func(b *box) {
+			b.must(os.Rename(b.path(bundle), b.path("/etc/ssl/real.crt")))
+			b.must(os.Symlink("../real.crt", b.path(bundle)))
+		}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBox(t, false)
+			c.prepare(b)
+			b.host.Engine = c.engine
+			s := b.open()
+			if c.known {
+				s.family.proven = map[string]string{toolSum([]byte(b.read(s.family.tool))): "the test's"}
+			}
+			st, err := s.read(t.Context())
+			b.must(err)
+			if native, why := s.native(st); native != c.native || why == "" {
+				t.Errorf("native %t: %s", native, why)
+			}
+		})
+	}
+}
+
+// The hooks are told what the tool tells them, in its order, where it does.
+func TestNativeHooks(t *testing.T) {
+	one, two := newCA(t, "One").Cert(), newCA(t, "Two").Cert()
+	told := func(engine string) (lines []string) {
+		b := newBox(t, true)
+		b.host.Engine = engine
+		b.updater.Hook = func(l []string) error {
+			lines = append(lines, strings.Join(l, " "))
+			return nil
+		}
+		run := b.host.Runner
+		b.host.Runner = func(ctx context.Context, c host.Command) (host.Output, error) {
+			if c.Args[0] == javaHook && c.Dir != filepath.Clean(certsDir) {
+				t.Errorf("the hook is run in %q", c.Dir)
+			}
+			return run(ctx, c)
+		}
+		s := b.open()
+		s.Wait = 0
+		// The key store does not follow, so that all is told again and again.
+		if _, err := s.Apply(t.Context(), b.plan(s, trust(one), trust(two))); !errors.Is(err, store.ErrFailed) {
+			t.Error(err)
+		}
+		return lines
+	}
+	if diff := cmp.Diff(told(host.EngineDistro)[:1], told(host.EngineNative)[:1]); diff != "" {
+		t.Errorf("(-tool +native):\n%s", diff)
+	}
+}
+
+// A reader finds what stays at every moment, whatever is written.
+func TestNativeLinksAreNeverMissing(t *testing.T) {
+	twins := siblings(t, 4)
+	b := nativeBox(t, false)
+	b.do(trust(twins[0]), trust(twins[1]), trust(twins[2]))
+	steps := 0
+	b.host.Fault = func(op, path string) error {
+		steps++
+		for _, c := range []*store.Cert{twins[1], twins[2], b.vendor[0]} {
+			if !b.lookup(c) || b.bundled(c) != 1 {
+				t.Errorf("before %s of %s, %s is not found", op, path, c.Label())
+			}
+		}
+		return nil
+	}
+	b.do(trust(twins[3]), absentOf(twins[0]))
+	if steps < 8 {
+		t.Errorf("only %d steps were seen", steps)
+	}
+}
+
+// Numbers are contiguous from 0, each certificate once, and what has a right
+// link keeps it.
+func TestNumber(t *testing.T) {
+	held := map[string]store.Fingerprint{"a": {1}, "b": {2}, "c": {3}, "twice": {1}}
+	for _, c := range []struct {
+		files []string
+		have  map[int]string
+		want  []string
+	}{
+		{[]string{"a", "b", "c"}, nil, []string{"a", "b", "c"}},
+		{[]string{"a", "b", "c"}, map[int]string{0: "c", 1: "a"}, []string{"c", "a", "b"}},
+		{[]string{"a", "b"}, map[int]string{0: "gone", 1: "a"}, []string{"b", "a"}},
+		{[]string{"a", "b"}, map[int]string{7: "a"}, []string{"a", "b"}},
+		{[]string{"a", "twice"}, nil, []string{"a"}},
+		{[]string{"a", "twice"}, map[int]string{0: "twice", 1: "a"}, []string{"a"}},
+		{[]string{"a", "b", "twice"}, map[int]string{1: "twice"}, []string{"b", "twice"}},
+		{[]string{"a"}, map[int]string{0: "a", 1: "a"}, []string{"a"}},
+	} {
+		before := maps.Clone(c.have)
+		got := number(slices.Clone(c.files), held, c.have)
+		if diff := cmp.Diff(c.want, got); diff != "" || !maps.Equal(before, c.have) {
+			t.Errorf("%v with %v (-want +got):\n%s", c.files, c.have, diff)
+		}
+	}
+}
+
+// What the native engine takes for the links of a directory, openssl rehash
+// does, too.
+func TestRehashLikeOpenSSL(t *testing.T) {
+	openssl, err := exec.LookPath("openssl")
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("openssl is not installed")
+		}
+		t.Skip("openssl is not installed")
+	}
+	b := nativeBox(t, false)
+	// Some of what lies around on real machines.
+	both := slices.Concat(newCA(t, "First of two").PEM(), newCA(t, "Second of two").PEM())
+	b.write(certsDir+"two.pem", both)
+	b.write(certsDir+"server.pem", newCA(t, "A Server").PEM())
+	b.write(certsDir+"text.cer", append([]byte("Some words\n"), newCA(t, "Text before").PEM()...))
+	b.write(certsDir+"UPPER.PEM", newCA(t, "Upper").PEM())
+	b.write(certsDir+"none.pem", []byte("nothing\n"))
+	b.write(certsDir+"README", newCA(t, "Not by that name").PEM())
+	b.write(certsDir+"old.bak", newCA(t, "Not by that name either").PEM())
+	var want []store.Change
+	for _, c := range siblings(t, 5) {
+		want = append(want, trust(c))
+	}
+	b.do(want...)
+	b.do(absentOf(siblings(t, 5)[2]))
+
+	links := func() map[string][]string {
+		all := map[string][]string{}
+		entries, err := os.ReadDir(b.path(certsDir))
+		b.must(err)
+		for _, e := range entries {
+			hash, n, is := hashNumber(e.Name())
+			if !is {
+				continue
+			}
+			target, err := os.Readlink(filepath.Join(b.path(certsDir), e.Name()))
+			b.must(err)
+			all[hash] = append(all[hash], target)
+			if n != len(all[hash])-1 {
+				t.Errorf("%s is number %d", e.Name(), len(all[hash])-1)
+			}
+		}
+		for _, targets := range all {
+			slices.Sort(targets)
+		}
+		return all
+	}
+	ours := links()
+	// For a program that is not in the box, links have to lead into it.
+	entries, err := os.ReadDir(b.path(certsDir))
+	b.must(err)
+	for _, e := range entries {
+		p := filepath.Join(b.path(certsDir), e.Name())
+		if _, _, is := hashNumber(e.Name()); is {
+			b.must(os.Remove(p))
+		} else if target, err := os.Readlink(p); err == nil && filepath.IsAbs(target) {
+			b.must(os.Remove(p))
+			b.must(os.Symlink(b.path(target), p))
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), openssl, "rehash", b.path(certsDir))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if diff := cmp.Diff(links(), ours); diff != "" {
+		t.Errorf("(-openssl +native):\n%s", diff)
+	}
+}
+
+// Where no anchor is left the tool keeps the old bundle; the native engine does
+// not.
+func TestNativeEmptiesTheBundle(t *testing.T) {
+	b := nativeBox(t, false)
+	for _, c := range b.vendor {
+		b.do(distrust(c))
+	}
+	if got := b.read(bundle); got != "" {
+		t.Errorf("the bundle is %q", got)
+	}
+	b.do(trust(b.vendor[1]))
+	if !bytes.Equal([]byte(b.read(bundle)), certfile.EncodePEM(b.vendor[1])) {
+		t.Errorf("the bundle is %q", b.read(bundle))
+	}
+	b.trusted(b.vendor[1], true)
+}
+
+// The native engine does what can be done without the tool, and refuses
+// nothing that lies there.
+func TestNativeTakesOddNames(t *testing.T) {
+	b := nativeBox(t, false)
+	for i, name := range []string{"a b.crt", "par(en).crt", "com,ma.crt", "-dash.crt", "x/deep.crt", "back\\slash.crt", "ü.crt"} {
+		b.write(adminDir+name, newCA(t, fmt.Sprint("Odd ", i)).PEM())
+	}
+	b.do(trust(newCA(t, "New").Cert()))
+	for i := range 7 {
+		b.trusted(newCA(t, fmt.Sprint("Odd ", i)).Cert(), true)
+	}
+	b.clean()
+}
+
+// Without a change nothing is written, and no file gets another time.
+func TestNativeTwice(t *testing.T) {
+	b := nativeBox(t, true)
+	ca := newCA(t, "Twice").Cert()
+	b.do(trust(ca))
+	b.host.Fault = func(op, path string) error {
+		t.Errorf("%s of %s", op, path)
+		return io.ErrUnexpectedEOF
+	}
+	b.do(trust(ca))
+	// Nor is the bundle if only a link is missing.
+	b.host.Fault = nil
+	before, err := os.Stat(b.path(bundle))
+	b.must(err)
+	b.must(os.Remove(b.path(certsDir + linkName(b.open().ownPath(ca.SHA256), ".crt"))))
+	b.repair()
+	after, err := os.Stat(b.path(bundle))
+	b.must(err)
+	if !os.SameFile(before, after) {
+		t.Error("the bundle was written anew")
+	}
+	b.trusted(ca, true)
+	b.clean()
+}
