@@ -3,7 +3,6 @@ package anchors
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -116,9 +115,7 @@ func (p *planner) finish() {
 }
 
 func (p *planner) notice(format string, args ...any) {
-	if text := fmt.Sprintf(format, args...); !slices.Contains(p.plan.Notices, text) {
-		p.plan.Notices = append(p.plan.Notices, text)
-	}
+	addNotice(&p.plan, format, args...)
 }
 
 // change plans one change. The error says why it cannot be.
@@ -141,16 +138,10 @@ func (p *planner) change(c store.Change) error {
 		}
 		return nil
 	}
-	t := c.Trust.Normal()
-	switch {
-	case len(t) == 0:
-		return errOnlyTrusted
-	case len(t) > 1 || t[0].Purpose != store.PurposeAny:
-		return &store.Error{Err: store.Because(store.ErrUnsupported, "this store cannot tell purposes apart: what it trusts is trusted for any, not only for %s", wantedPurposes(t)),
-			Hint: "leave --purpose out, or say --purpose any"}
-	case len(t[0].Hosts) > 0 || !t[0].DistrustAfter.IsZero():
-		return store.Because(store.ErrUnsupported, "this store cannot limit trust to hosts or dates")
-	case t[0].Decision == store.Distrusted:
+	switch decision, err := onlyDecision(*c.Trust); {
+	case err != nil:
+		return err
+	case decision == store.Distrusted:
 		return p.withdraw(c, false)
 	}
 	return p.entrust(c)

@@ -2,7 +2,9 @@ package anchors
 
 import (
 	"context"
+	"fmt"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/certtrust/certtrust/platform/host"
@@ -127,4 +129,48 @@ func planChanges(plan *store.Plan, want []store.Change, change func(store.Change
 		}
 	}
 	return nil
+}
+
+// onlyDecision returns the decision that a store is to make that knows no
+// purposes, and cannot hold a certificate without trusting it.
+func onlyDecision(wanted store.Trust) (store.Decision, error) {
+	t := wanted.Normal()
+	switch {
+	case len(t) == 0:
+		return "", errOnlyTrusted
+	case len(t) > 1 || t[0].Purpose != store.PurposeAny:
+		return "", &store.Error{Err: store.Because(store.ErrUnsupported, "this store cannot tell purposes apart: what it trusts is trusted for any, not only for %s", wantedPurposes(t)),
+			Hint: "leave --purpose out, or say --purpose any"}
+	case len(t[0].Hosts) > 0 || !t[0].DistrustAfter.IsZero():
+		return "", store.Because(store.ErrUnsupported, "this store cannot limit trust to hosts or dates")
+	}
+	return t[0].Decision, nil
+}
+
+// addNotice adds a notice to a plan, once.
+func addNotice(plan *store.Plan, format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(plan.Notices, text) {
+		plan.Notices = append(plan.Notices, text)
+	}
+}
+
+// problemsOf yields what is wrong with a store's entries.
+func problemsOf(entries func(func(store.Entry, error) bool), yield func(store.Problem, error) bool) bool {
+	more := true
+	entries(func(e store.Entry, err error) bool {
+		if err != nil {
+			more = yield(store.Problem{}, err)
+			return more
+		}
+		for _, p := range e.Problems {
+			if e.Cert != nil {
+				p.Fingerprint = &e.Cert.SHA256
+			}
+			if more = more && yield(p, nil); !more {
+				return false
+			}
+		}
+		return true
+	})
+	return more
 }
