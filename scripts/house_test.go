@@ -41,6 +41,8 @@ var imports = []struct {
 }{
 	{`store`, []string{"std"},
 		"programs that use the model must not get anything else along with it"},
+	{`store/audit`, []string{"std", "store", "store/roots", "store/diagnose"},
+		"what is known of authorities and of programs' settings has one place, the diagnosis"},
 	{`store/.+`, []string{"std", "store", "store/certfile", "store/roots",
 		"software.sslmate.com/src/go-pkcs12", "github.com/smallstep/pkcs7", "howett.net/plist",
 		"golang.org/x/crypto/x509roots/fallback/bundle", "go.yaml.in/yaml/v3"},
@@ -69,6 +71,8 @@ var imports = []struct {
 		"what a server showed is evidence for a diagnosis and told in its words; the probe knows no store"},
 	{`platform/clients`, []string{"std", "store", "store/certfile", "store/diagnose", "platform/host"},
 		"what programs read is told in the words of a diagnosis, which needs it as evidence"},
+	{`platform/inspect`, []string{"std", "store", "store/certfile", "store/audit", "store/diagnose", "platform/host", "platform/clients"},
+		"it gathers facts for an audit, which needs them in its own words; it knows no store"},
 	{`platform/anchors`, []string{"std", "store", "store/certfile", "platform/host", "platform/anchors/p11kit"},
 		"a backend is built on the model, the formats and the seam only, and this one on the files of p11-kit, which stand for themselves"},
 	{`platform/.+`, []string{"std", "store", "store/certfile", "platform/host"},

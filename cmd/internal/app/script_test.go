@@ -563,7 +563,7 @@ func schemaFile(id string, line bool) string {
 	switch {
 	case slices.Contains(render.ChangeCommands(), name):
 		return "change"
-	case line && (name == "list" || name == "diagnose-list"):
+	case line && (name == "list" || name == "diagnose-list" || name == "audit"):
 		return name + "-header"
 	}
 	return name
