@@ -4,13 +4,13 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/platform/journal"
@@ -66,7 +66,7 @@ func TestKilledHelper(t *testing.T) {
 		}
 		if n++; n == stop {
 			fmt.Println("at", n)
-			time.Sleep(time.Hour)
+			io.Copy(io.Discard, os.Stdin) // which does not end before this process
 		}
 		return nil
 	}
@@ -134,6 +134,11 @@ func TestKilledBetweenTransactions(t *testing.T) {
 
 			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledHelper$", "-test.v")
 			cmd.Env = append(os.Environ(), killedVar+"="+strconv.Itoa(row.stop)+" "+root)
+			in, err := cmd.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer in.Close()
 			out, err := cmd.StdoutPipe()
 			if err == nil {
 				err = cmd.Start()
