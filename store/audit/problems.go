@@ -45,6 +45,26 @@ var ofProblem = map[string]problemRow{
 	"listed-but-missing":   {"store.ineffective", Low, vendorList},
 	"private-key":          {"store.private_key_present", Critical, reimported},
 
+	"no-authority":      {"store.ineffective", Low, nil},
+	"distrusted-anchor": {"store.trust_conflict", Low, nil},
+	"p11-kit-object":    {"store.ineffective", Low, nil},
+
+	// Java keystores
+	"java-leftover": {"drift.stale_temp", Low, nil},
+	"java-unmarked": {"store.ineffective", Low, nil},
+
+	// exports of Windows' registry
+	"key-name-case": {"store.ineffective", Low, nil},
+	"key-name":      {"store.ineffective", Low, nil},
+
+	// trust settings of macOS
+	"orphaned-settings":    {"store.ghost_trust", Medium, nil},
+	"damaged-settings":     {"store.ineffective", Medium, nil},
+	"ineffective-settings": {"store.ineffective", Medium, nil},
+	"mismatched-settings":  {"store.orphan_settings", Low, nil},
+	"duplicate":            {"store.duplicate", Info, nil},
+	"overruled-settings":   {"store.trust_conflict", Medium, nil},
+
 	// NSS databases
 	"ghost-trust":      {"store.ghost_trust", Medium, nil},
 	"orphan-trust":     {"store.orphan_settings", Low, nil},
@@ -54,6 +74,8 @@ var ofProblem = map[string]problemRow{
 	"new-kind-only":    {"store.ineffective", Low, nil},
 	"no-integrity":     {"store.trust_unsigned", Medium, nil},
 	"bad-integrity":    {"store.trust_unsigned", High, nil},
+	"costly-integrity": {"store.trust_unsigned", Medium, nil},
+	"fips-mode":        {"store.ineffective", Info, nil},
 
 	// policies of browsers
 	"platform-off": {"store.ineffective", Low, byPolicy},

@@ -102,7 +102,7 @@ var rules = []Rule{
 	{ID: "store.trust_unsigned", Severity: Medium, Grades: "high if what vouches for it is wrong", Title: "nothing vouches for what it is trusted for",
 		Why: "Programs do not heed it; somebody without the rights may have written it.", find: problemRule("store.trust_unsigned")},
 	{ID: "store.orphan_settings", Severity: Low, Title: "settings without what they are about", Why: "Left behind by another program.", find: problemRule("store.orphan_settings")},
-	{ID: "store.ineffective", Severity: Medium, Grades: "high if it keeps the store from being updated, low if few programs are concerned", Title: "it does not do what it is there for",
+	{ID: "store.ineffective", Severity: Medium, Grades: "high if it keeps the store from being updated, low or info if few programs are concerned", Title: "it does not do what it is there for",
 		Why: "Some programs do not see it, so that they and others disagree about what is trusted.", find: problemRule("store.ineffective")},
 	{ID: "store.same_subject_different_key", Severity: Medium, Grades: "info if a vendor ships both", Title: "two roots of the same name with different keys",
 		Why: "Programs that look for an issuer by its name may take the wrong one, and refuse what the other one issued.", find: sameSubject},
@@ -637,6 +637,7 @@ func sameSubject(m *machine, found func(Finding)) {
 }
 
 func duplicate(m *machine, found func(Finding)) {
+	problemRule("store.duplicate")(m, found)
 	for _, s := range m.stores {
 		first := map[store.Fingerprint]*store.Entry{}
 		for i := range s.Entries {
