@@ -135,6 +135,8 @@ var systems = []struct{ path, os string }{
 	{"/System/Library", "darwin"},
 	{"/Windows/System32", "windows"},
 	{"/bin/freebsd-version", "freebsd"},
+	{"/etc/openssl/certs.conf", "netbsd"},
+	{"/etc/installurl", "openbsd"},
 }
 
 func systemOf(h *Host) string {

@@ -40,6 +40,7 @@ var roles = map[string]func(m *testing.M) int{
 	"inside":  inside,
 	"get":     roleGet,
 	"install": roleInstall,
+	"library": roleLibrary,
 }
 
 func TestMain(m *testing.M) { os.Exit(roles[os.Getenv(roleVar)](m)) }
@@ -178,6 +179,17 @@ func enter(stage, kit string) error {
 		}
 		if err := unix.Mount(m.source, m.target, m.kind, m.flags, m.data); err != nil {
 			return fmt.Errorf("mount on %s: %w", m.target, err)
+		}
+	}
+	// What browsers have left in the home of whoever runs the tests are stores
+	// that would be changed unasked, which are not there on other machines.
+	for _, dir := range []string{".pki", ".local/share/pki", ".mozilla", ".config/mozilla"} {
+		dir = filepath.Join(root, "/root", dir)
+		if _, err := os.Stat(dir); err != nil {
+			continue
+		}
+		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=0700"); err != nil {
+			return fmt.Errorf("mount on %s: %w", dir, err)
 		}
 	}
 	unix.Umask(0o022)

@@ -2,8 +2,12 @@ package app
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -116,11 +120,12 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 	var taken, stored []given
 	place := bulk && slices.ContainsFunc(found, func(f platform.Found) bool { return slices.Contains(f.Info().Express.Decisions, store.Unspecified) })
 	hasRoot := slices.ContainsFunc(list, func(g given) bool { return g.cert.Kind() == "root" && (!g.server || c.Bool("leaf")) })
-	for _, g := range list {
-		concerns := store.Concerns(g.cert, a.Host.Now())
+	all := concernsOf(list, a.Host.Now())
+	for i, g := range list {
+		concerns := all[i]
 		kind := g.cert.Kind()
-		tell := func(action, reason string, concerns []store.Concern) {
-			ch.certificates = append(ch.certificates, a.told(g, action, reason, concerns))
+		tell := func(action, reason string, overridden []store.Concern) {
+			ch.certificates = append(ch.certificates, a.told(g, action, reason, overridden, concerns))
 		}
 		if reason := skip(g, kind, hasRoot, allowed, c); reason != "" {
 			if place && kind == "intermediate" && !g.item.Distrusted {
@@ -170,13 +175,31 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 	return ch.run(found)
 }
 
-// told describes what is done with a certificate, and what it is.
-func (a *App) told(g given, action, reason string, concerns []store.Concern) render.ChangeCertificate {
-	out := render.NewChangeCertificate(g.cert, action, reason, concerns)
+// concernsOf returns what speaks against each certificate. Their signatures take
+// time, so it is found out by all processors.
+func concernsOf(list []given, at time.Time) [][]store.Concern {
+	out := make([][]store.Concern, len(list))
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(runtime.NumCPU(), len(list)) {
+		workers.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(list)); i = next.Add(1) - 1 {
+				out[i] = store.Concerns(list[i].cert, at)
+			}
+		})
+	}
+	workers.Wait()
+	return out
+}
+
+// told describes what is done with a certificate, and what it is: all that
+// speaks against it, and what of that was overridden.
+func (a *App) told(g given, action, reason string, overridden, all []store.Concern) render.ChangeCertificate {
+	out := render.NewChangeCertificate(g.cert, action, reason, overridden)
 	if g.item.Cert != nil {
 		out.From = g.place()
 	}
-	for _, concern := range store.Concerns(g.cert, a.Host.Now()) {
+	for _, concern := range all {
 		if concern.Code != out.Kind {
 			out.Traits = append(out.Traits, concern.Code)
 		}
