@@ -13,6 +13,8 @@ import (
 	"github.com/certtrust/certtrust/platform/anchors"
 	"github.com/certtrust/certtrust/platform/browser"
 	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/platform/java"
+	"github.com/certtrust/certtrust/platform/keychain"
 	"github.com/certtrust/certtrust/platform/nss"
 	"github.com/certtrust/certtrust/platform/wincert"
 	"github.com/certtrust/certtrust/store"
@@ -58,8 +60,12 @@ func Backends() []Backend {
 				return Detection{Stores: []store.Store{s}, Reasons: reasons}
 			},
 		},
+		{Name: keychain.Backend, Scopes: []store.Scope{store.ScopeSystem}, Detect: detection(keychain.DetectSystem)},
+		{Name: keychain.Backend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(keychain.DetectUser), Place: keychain.OpenFile},
 		{Name: nss.Backend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(browser.DetectUser), Place: browser.OpenDir},
 		{Name: nss.Backend, Detect: detection(browser.DetectSystem)},
+		{Name: java.Backend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(java.DetectUser), Place: java.Open},
+		{Name: java.Backend, Detect: detection(java.DetectSystem)},
 		{Name: nss.BuiltinBackend, Detect: detection(nss.DetectBuiltin)},
 		{Name: browser.ProfileBackend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(browser.DetectProfiles)},
 		{Name: browser.PolicyBackend, Detect: detection(browser.DetectPolicies)},
@@ -157,7 +163,8 @@ type Found struct {
 // Detect returns the selected stores of a machine in the order of backends,
 // all of them for an empty selector. It is [store.ErrUnsupported] if the
 // machine has no store that is known, and [store.ErrNotFound] if a part of the
-// selector fits none. Nothing is changed, and no program is run.
+// selector fits none. Nothing is changed, and no program is run, but for the
+// one that tells whether macOS would ask somebody where nobody can answer.
 func Detect(ctx context.Context, h *host.Host, backends []Backend, sel Selector) ([]Found, error) {
 	for _, pattern := range sel.Stores {
 		if _, err := path.Match(pattern, ""); err != nil {

@@ -117,6 +117,7 @@ type Info struct {
 	Default     bool     `json:"default"`               // commands that change something choose it unasked
 	DerivedFrom ID       `json:"derivedFrom,omitempty"` // it is generated from, or follows, that store
 	Access      Access   `json:"access"`
+	Asks        string   `json:"asks,omitempty"` // what the system asks a person for when it is changed, said beforehand
 	Express     Express  `json:"express"`
 	Readers     []string `json:"readers,omitempty"` // the programs that trust what is in it
 }

@@ -18,6 +18,7 @@ const (
 	kindBundle = "bundle" // an entry of the bundle that comes from no anchor
 	kindLink   = "link"   // a link in the hash directory
 	kindStray  = "stray"  // a file in the hash directory that is not the tool's
+	kindBlock  = "blocklist"
 )
 
 // The problems, by code: what they mean, and whether a repair can mend them.
@@ -54,7 +55,10 @@ var problems = map[string]struct {
 }
 
 func problem(code, path string) store.Problem {
-	p := problems[code]
+	p, ok := problems[code]
+	if !ok {
+		p = folderProblems[code]
+	}
 	return store.Problem{Code: code, Path: path, Text: p.text, Mendable: p.mendable}
 }
 

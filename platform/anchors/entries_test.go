@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
+	"math/big"
 	"os"
 	"slices"
 	"strings"
@@ -369,6 +370,9 @@ func TestOrigins(t *testing.T) {
 	step := newCA(t, "Smallstep Root CA")
 	certs["Smallstep"] = step.Cert()
 	b.write(adminDir+"Smallstep_Root_CA_"+step.Cert().Serial.String()+".crt", step.PEM())
+	prefixed := newCA(t, "Prefixed", storetest.Serial(new(big.Int).Lsh(big.NewInt(3), 90)))
+	certs["Prefixed"] = prefixed.Cert()
+	b.write(adminDir+"corp"+prefixed.Cert().Serial.String()+".crt", prefixed.PEM())
 	pretender := newCA(t, "Pretender")
 	certs["Pretender"] = pretender.Cert()
 	b.write(adminDir+"certtrust-0123456789abcdef0123456789abcdef.crt", pretender.PEM())
@@ -392,6 +396,7 @@ func TestOrigins(t *testing.T) {
 		"Cloud":                 {By: store.ByAdmin, Detail: "cloud-init"},
 		"mkcert development CA": {By: store.ByAdmin, Detail: "mkcert"},
 		"Smallstep":             {By: store.ByAdmin, Detail: "step, Caddy or another user of smallstep/truststore"},
+		"Prefixed":              {By: store.ByAdmin, Detail: "step, Caddy or another user of smallstep/truststore"},
 		"Pretender":             {By: store.ByAdmin, Detail: "by hand"}, // the name is not its fingerprint's
 		"Stray":                 {By: store.ByUnknown},
 		"Own":                   {By: store.ByCerttrust},

@@ -26,9 +26,13 @@ var knownNames = []struct {
 	{func(base string, _ *store.Cert) bool { return strings.HasPrefix(base, "cloud-init-ca-cert") }, "cloud-init"},
 	{func(base string, _ *store.Cert) bool { return strings.HasPrefix(base, "mkcert_development_CA_") }, "mkcert"},
 	{func(base string, c *store.Cert) bool {
-		// The library of step and Caddy names a file by subject and serial number.
-		return c != nil && c.Serial != nil && strings.HasSuffix(base, "_"+c.Serial.String()+".crt") &&
-			strings.HasPrefix(base, strings.ReplaceAll(c.Label(), " ", "_"))
+		// The library of step and Caddy names a file by subject, or a prefix of the
+		// program's, and serial number.
+		if c == nil || c.Serial == nil {
+			return false
+		}
+		by, is := strings.CutSuffix(strings.TrimSuffix(base, path.Ext(base)), c.Serial.String())
+		return is && (by == strings.ReplaceAll(c.Label(), " ", "_")+"_" || by == "Truststore_Development_CA_" || c.Serial.BitLen() >= 48)
 	}, "step, Caddy or another user of smallstep/truststore"},
 }
 

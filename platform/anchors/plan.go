@@ -3,7 +3,6 @@ package anchors
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -96,8 +95,11 @@ func (p *planner) finish() {
 	}
 	p.plan.Steps = append(p.plan.Steps, store.Step{
 		Action: store.ActionRebuild, Files: []string{p.s.family.bundle, p.s.family.hashDir},
-		Commands: [][]string{{p.s.family.tool}}, Elevated: p.s.host.EUID != 0,
+		Commands: p.s.commands(), Elevated: p.s.host.EUID != 0,
 	})
+	if !p.s.host.Live && p.s.hasJava() {
+		addNotice(&p.plan, "Java's key store %s is not changed from outside: in the system itself, run %s", p.s.family.java.path, p.javaCommand())
+	}
 	after := p.st.expected()
 	for _, a := range p.st.anchors {
 		for _, c := range a.certs() {
@@ -113,10 +115,23 @@ func (p *planner) finish() {
 	}
 }
 
-func (p *planner) notice(format string, args ...any) {
-	if text := fmt.Sprintf(format, args...); !slices.Contains(p.plan.Notices, text) {
-		p.plan.Notices = append(p.plan.Notices, text)
+// javaCommand returns what is to be run in a system so that Java's key store
+// follows the plan.
+func (p *planner) javaCommand() string {
+	lines := slices.Clone(p.edits.lines)
+	for _, name := range p.edits.renew {
+		lines = append(lines, "+"+p.s.link(name))
 	}
+	lines = slices.DeleteFunc(lines, func(l string) bool { return l == "" })
+	quoted := make([]string, len(lines))
+	for i, l := range lines {
+		quoted[i] = "'" + strings.ReplaceAll(store.Printable(l), "'", `'\''`) + "'"
+	}
+	return "printf '%s\\n' " + strings.Join(quoted, " ") + " | " + p.s.family.java.hook
+}
+
+func (p *planner) notice(format string, args ...any) {
+	addNotice(&p.plan, format, args...)
 }
 
 // change plans one change. The error says why it cannot be.
@@ -136,16 +151,10 @@ func (p *planner) change(c store.Change) error {
 		}
 		return nil
 	}
-	t := c.Trust.Normal()
-	switch {
-	case len(t) == 0:
-		return errOnlyTrusted
-	case len(t) > 1 || t[0].Purpose != store.PurposeAny:
-		return &store.Error{Err: store.Because(store.ErrUnsupported, "this store cannot tell purposes apart: what it trusts is trusted for any, not only for %s", wantedPurposes(t)),
-			Hint: "leave --purpose out, or say --purpose any"}
-	case len(t[0].Hosts) > 0 || !t[0].DistrustAfter.IsZero():
-		return store.Because(store.ErrUnsupported, "this store cannot limit trust to hosts or dates")
-	case t[0].Decision == store.Distrusted:
+	switch decision, err := onlyDecision(*c.Trust); {
+	case err != nil:
+		return err
+	case decision == store.Distrusted:
 		return p.withdraw(c, false)
 	}
 	return p.entrust(c)

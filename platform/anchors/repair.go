@@ -19,21 +19,8 @@ func (s *Store) Problems(ctx context.Context) iter.Seq2[store.Problem, error] {
 			return
 		}
 		unasked := func(anchor, *store.Cert) store.Origin { return store.Origin{} }
-		for e, err := range func(yield func(store.Entry, error) bool) { s.entries(st, unasked, yield) } {
-			if err != nil {
-				if !yield(store.Problem{}, err) {
-					return
-				}
-				continue
-			}
-			for _, p := range e.Problems {
-				if e.Cert != nil {
-					p.Fingerprint = &e.Cert.SHA256
-				}
-				if !yield(p, nil) {
-					return
-				}
-			}
+		if !problemsOf(func(yield func(store.Entry, error) bool) { s.entries(st, unasked, yield) }, yield) {
+			return
 		}
 		for _, p := range s.javaProblems(st) {
 			if !yield(p, nil) {

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"path"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/certtrust/certtrust/platform/host"
@@ -21,7 +22,7 @@ const maxFile = 64 << 20
 type Store struct{ base }
 
 func newBase(h *host.Host, f family, hasTool bool) base {
-	s := base{host: h, family: f, Wait: 30 * time.Second}
+	s := base{host: h, family: f, Wait: 30 * time.Second, seen: new(atomic.Pointer[[]host.Process])}
 	s.info = store.Info{
 		ID:       SystemID,
 		Backend:  SystemID.Backend(),
@@ -50,25 +51,29 @@ func newStore(h *host.Host, f family, hasTool bool) *Store {
 }
 
 func (s *base) writeObstacle(hasTool bool) *store.Obstacle {
-	switch {
-	case !s.host.Live:
-		return &store.Obstacle{Kind: store.ReadOnly,
-			Text: "an offline root is only read: its update tool cannot be run here",
-			Hint: "run certtrust inside it, for instance with chroot"}
-	case !hasTool:
+	f := s.family
+	if f.declared != nil {
+		return &store.Obstacle{Kind: store.Managed, Text: f.declared.text, Hint: f.declared.hint}
+	}
+	if s.host.Live && !hasTool {
 		return &store.Obstacle{Kind: store.ToolMissing,
-			Text: s.family.tool + " is not installed",
-			Hint: "install it: " + s.family.install}
-	case s.host.EUID != 0:
+			Text: f.tool + " is not installed",
+			Hint: "install it: " + f.install}
+	}
+	if s.host.Live && s.host.EUID != 0 {
 		return &store.Obstacle{Kind: store.NeedsElevation,
 			Text: "the system's store belongs to root",
 			Hint: "run it with sudo"}
 	}
-	for _, dir := range []string{s.family.adminDir, s.family.hashDir} {
-		if !s.host.Writable(dir) {
-			return &store.Obstacle{Kind: store.ReadOnly, Text: dir + " cannot be written, not even by root",
-				Hint: "look whether its file system is mounted read-only: findmnt -T " + dir}
+	for _, dir := range []string{f.adminDir, f.hashDir, path.Dir(f.location())} {
+		if dir == "" || s.host.Writable(dir) {
+			continue
 		}
+		if !s.host.Live && s.host.EUID != 0 {
+			return &store.Obstacle{Kind: store.NeedsElevation, Text: dir + " in " + s.host.Root + " belongs to somebody else", Hint: "run it with sudo"}
+		}
+		return &store.Obstacle{Kind: store.ReadOnly, Text: dir + " cannot be written, not even by root",
+			Hint: "look whether its file system is mounted read-only: findmnt -T " + dir}
 	}
 	return nil
 }

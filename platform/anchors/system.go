@@ -2,7 +2,10 @@ package anchors
 
 import (
 	"context"
+	"fmt"
 	"path"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/certtrust/certtrust/platform/host"
@@ -27,7 +30,8 @@ type base struct {
 	family family
 	info   store.Info
 
-	updaters func() []host.Process // that are running the update tool on the same files
+	updaters func() []host.Process           // that are running the update tool on the same files
+	seen     *atomic.Pointer[[]host.Process] // all that were running when that was looked at last
 
 	// Wait is how long a change waits for another program to finish with the
 	// store before it gives up with [store.ErrLocked].
@@ -85,6 +89,9 @@ func (s *base) apply(ctx context.Context, plan store.Plan, quiet func(context.Co
 			return receipt, err
 		}
 		receipt.Done, receipt.Undo = j.planned().Steps, j.planned().Undo
+		for _, n := range s.toRestart() {
+			addNotice(j.planned(), "%s", n)
+		}
 	}
 	receipt.Notices = j.planned().Notices
 	return receipt, nil
@@ -127,4 +134,57 @@ func planChanges(plan *store.Plan, want []store.Change, change func(store.Change
 		}
 	}
 	return nil
+}
+
+// onlyDecision returns the decision that a store is to make that knows no
+// purposes, and cannot hold a certificate without trusting it.
+func onlyDecision(wanted store.Trust) (store.Decision, error) {
+	t := wanted.Normal()
+	switch {
+	case len(t) == 0:
+		return "", errOnlyTrusted
+	case len(t) > 1 || t[0].Purpose != store.PurposeAny:
+		return "", &store.Error{Err: store.Because(store.ErrUnsupported, "this store cannot tell purposes apart: what it trusts is trusted for any, not only for %s", wantedPurposes(t)),
+			Hint: "leave --purpose out, or say --purpose any"}
+	case len(t[0].Hosts) > 0 || !t[0].DistrustAfter.IsZero():
+		return "", store.Because(store.ErrUnsupported, "this store cannot limit trust to hosts or dates")
+	}
+	return t[0].Decision, nil
+}
+
+// addNotice adds a notice to a plan, once.
+func addNotice(plan *store.Plan, format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(plan.Notices, text) {
+		plan.Notices = append(plan.Notices, text)
+	}
+}
+
+// problemsOf yields what is wrong with a store's entries.
+func problemsOf(entries func(func(store.Entry, error) bool), yield func(store.Problem, error) bool) bool {
+	more := true
+	entries(func(e store.Entry, err error) bool {
+		if err != nil {
+			more = yield(store.Problem{}, err)
+			return more
+		}
+		for _, p := range e.Problems {
+			if e.Cert != nil {
+				p.Fingerprint = &e.Cert.SHA256
+			}
+			if more = more && yield(p, nil); !more {
+				return false
+			}
+		}
+		return true
+	})
+	return more
+}
+
+// commands are the programs that bring the outputs up to date: none of those of
+// an offline root is run.
+func (s *base) commands() [][]string {
+	if !s.host.Live {
+		return nil
+	}
+	return [][]string{s.family.command()}
 }

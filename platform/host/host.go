@@ -48,6 +48,10 @@ type Host struct {
 	// the caller made it.
 	Runner func(ctx context.Context, c Command) (Output, error)
 
+	// Registry reads a key of the registry as RegistryKey returns it; nil = this
+	// machine's own, which only Windows has.
+	Registry func(key string) (values map[string]string, subkeys []string)
+
 	// Secrets gives the passwords of stores; nil = there are none.
 	Secrets Secrets
 
@@ -131,6 +135,8 @@ var systems = []struct{ path, os string }{
 	{"/System/Library", "darwin"},
 	{"/Windows/System32", "windows"},
 	{"/bin/freebsd-version", "freebsd"},
+	{"/etc/openssl/certs.conf", "netbsd"},
+	{"/etc/installurl", "openbsd"},
 }
 
 func systemOf(h *Host) string {
@@ -168,6 +174,19 @@ func (h *Host) StateDir(scope store.Scope) string {
 		return path.Join(or(own("LOCALAPPDATA"), path.Join(slashed(h.User.Home), "AppData/Local")), "certtrust")
 	}
 	return path.Join(or(own("XDG_STATE_HOME"), path.Join(slashed(h.User.Home), ".local/state")), "certtrust")
+}
+
+// RegistryKey returns the texts and the subkeys in a key of the registry, such
+// as `HKLM\SOFTWARE\JavaSoft\JDK`: nothing where there is none, as in an offline
+// root, whose registry is not read.
+func (h *Host) RegistryKey(key string) (values map[string]string, subkeys []string) {
+	switch {
+	case h.Registry != nil:
+		return h.Registry(key)
+	case h.Live && h.Root == "" && h.OS == "windows":
+		return readRegistry(key)
+	}
+	return nil, nil
 }
 
 func or(s, fallback string) string {

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -55,59 +54,59 @@ type (
 	}
 )
 
-// operations are all that is ever done to a journal's files.
-var operations = map[string]func(f files, payload []byte) (any, error){
-	"begin": func(f files, payload []byte) (any, error) {
-		var r Record
-		if err := decode(payload, &r); err != nil {
-			return nil, err
-		}
-		return f.begin(r)
-	},
-	"end": func(f files, payload []byte) (any, error) {
-		var e ending
-		if err := decode(payload, &e); err != nil {
-			return nil, err
-		}
-		return nil, f.write(e.Name, e.Record, false)
-	},
-	"mark": func(f files, payload []byte) (any, error) {
-		var m mark
-		if err := decode(payload, &m); err != nil {
-			return nil, err
-		}
-		return f.mark(m)
-	},
-	"read": func(f files, _ []byte) (any, error) { return f.read() },
+// operation is something that is done to a journal's files.
+type operation struct {
+	in func() any // a place for what it is given
+	do func(f files, in any) (any, error)
 }
 
-// do has an operation done by whoever may open the journal.
-func (j *Journal) do(ctx context.Context, scope store.Scope, op string, in, out any) error {
+// operations are all that is ever done to a journal's files.
+var operations = map[string]operation{
+	"begin": {func() any { return new(Record) }, func(f files, in any) (any, error) { return f.begin(*in.(*Record)) }},
+	"end": {func() any { return new(ending) }, func(f files, in any) (any, error) {
+		e := in.(*ending)
+		return nil, f.write(e.Name, e.Record, false)
+	}},
+	"mark": {func() any { return new(mark) }, func(f files, in any) (any, error) { return f.mark(*in.(*mark)) }},
+	"read": {func() any { return nil }, func(f files, _ any) (any, error) { return f.read() }},
+}
+
+// do has an operation done by whoever may open the journal, and returns its
+// result. Only what goes to another process is written as JSON for that.
+func do[T any](ctx context.Context, j *Journal, scope store.Scope, op string, in any) (result T, err error) {
+	h := j.host
+	if j.AsUser == nil || scope != store.ScopeUser || h.User.Via == "" || h.EUID != 0 {
+		made, err := operations[op].do(files{h, scope}, in)
+		result, _ = made.(T)
+		return result, err
+	}
 	payload, err := json.Marshal(in)
 	if err != nil {
-		return fmt.Errorf("journal: %w", err)
+		return result, fmt.Errorf("journal: %w", err)
 	}
-	var reply []byte
-	if h := j.host; j.AsUser != nil && scope == store.ScopeUser && h.User.Via != "" && h.EUID == 0 {
-		reply, err = j.AsUser(ctx, op, payload)
-		if err == nil {
-			reply, err = opened(reply)
-		}
-	} else {
-		reply, err = perform(h, scope, op, payload)
+	reply, err := j.AsUser(ctx, op, payload)
+	if err == nil {
+		reply, err = opened(reply)
 	}
-	if err != nil || out == nil {
-		return err
+	if err != nil || reply == nil {
+		return result, err
 	}
-	return decode(reply, out)
+	return result, decode(reply, &result)
 }
 
-func perform(h *host.Host, scope store.Scope, op string, payload []byte) ([]byte, error) {
+// perform does an operation that another process asks for.
+func perform(h *host.Host, op string, payload []byte) ([]byte, error) {
 	operation, ok := operations[op]
 	if !ok {
 		return nil, store.Because(store.ErrInput, "unknown operation %q of the journal", store.Printable(op))
 	}
-	result, err := operation(files{h, scope}, payload)
+	in := operation.in()
+	if in != nil {
+		if err := decode(payload, in); err != nil {
+			return nil, err
+		}
+	}
+	result, err := operation.do(files{h, store.ScopeUser}, in)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +126,7 @@ type envelope struct {
 // it tells of errors. An error is only returned if nothing can be told.
 func Serve(h *host.Host, op string, payload []byte) ([]byte, error) {
 	var e envelope
-	result, err := perform(h, store.ScopeUser, op, payload)
+	result, err := perform(h, op, payload)
 	if err != nil {
 		e.Error, e.Code = err.Error(), store.Code(err)
 	} else {
@@ -175,15 +174,20 @@ func decode(data []byte, into any) error {
 	return nil
 }
 
-// setPattern is what a set ID may look like: part of a file name, no more.
-var setPattern = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z-]{0,63}$`)
+const alphanumeric = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// isSetID reports whether a text looks like a set ID: part of a file name, no
+// more.
+func isSetID(text string) bool {
+	return text != "" && len(text) <= 64 && text[0] != '-' && strings.Trim(text, alphanumeric+"-") == ""
+}
 
 // check refuses what is no record of that scope's journal.
 func (r *Record) check(scope store.Scope) error {
 	switch {
 	case r.Schema != Schema:
 		return store.Because(store.ErrUnsupported, "of another version (%s)", store.Printable(r.Schema))
-	case !setPattern.MatchString(r.Set):
+	case !isSetID(r.Set):
 		return store.Because(store.ErrCorrupt, "%q is no set ID", store.Printable(r.Set))
 	case r.Store == "" || r.State == "":
 		return store.Because(store.ErrCorrupt, "not a record")
@@ -199,14 +203,19 @@ func stem(set string, id store.ID) string {
 	return set + "-" + hex.EncodeToString(sum[:4])
 }
 
-// namePattern takes the set ID out of a file's name.
-var namePattern = regexp.MustCompile(`^([0-9A-Za-z-]+)-[0-9a-f]{8}(-[0-9]+)?\.json$`)
-
+// setOf returns the set ID in a file's name, "" if it is not named as by stem.
 func setOf(name string) string {
-	if m := namePattern.FindStringSubmatch(name); m != nil {
-		return m[1]
+	stem, isRecord := strings.CutSuffix(name, ".json")
+	parts := strings.Split(stem, "-")
+	if last := len(parts) - 1; isRecord && last > 1 && len(parts[last]) < 8 && strings.Trim(parts[last], "0123456789") == "" {
+		parts = parts[:last] // the number of one of several
 	}
-	return ""
+	last := len(parts) - 1
+	set := strings.Join(parts[:last], "-")
+	if !isRecord || len(parts[last]) != 8 || strings.Trim(parts[last], "0123456789abcdef") != "" || !isSetID(set) {
+		return ""
+	}
+	return set
 }
 
 // files are the files of one journal.
@@ -252,7 +261,7 @@ func (f files) write(name string, r Record, exclusive bool) error {
 	if !strings.HasPrefix(name, stem(r.Set, r.Store)) || setOf(name) != r.Set {
 		return store.Because(store.ErrInput, "%q is not the name of that record", store.Printable(name))
 	}
-	data, err := json.MarshalIndent(r, "", "  ")
+	data, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
@@ -262,7 +271,7 @@ func (f files) write(name string, r Record, exclusive bool) error {
 // mark marks what a set did in a store as undone and returns how many records
 // that were.
 func (f files) mark(m mark) (marked int, err error) {
-	if !setPattern.MatchString(m.Set) {
+	if !isSetID(m.Set) {
 		return 0, store.Because(store.ErrInput, "%q is no set ID", store.Printable(m.Set))
 	}
 	names, err := f.names()

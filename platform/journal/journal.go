@@ -155,7 +155,8 @@ func (j *Journal) Begin(r Record) (*Pending, error) {
 		return nil, &store.Error{Op: "record", Store: r.Store, Err: err}
 	}
 	p := &Pending{journal: j, record: r}
-	if err := j.do(context.Background(), r.Scope, "begin", r, &p.name); err != nil {
+	var err error
+	if p.name, err = do[string](context.Background(), j, r.Scope, "begin", &r); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -170,8 +171,8 @@ func (p *Pending) Done(rc store.Receipt) error {
 		return err
 	}
 	r := p.record
-	var marked int
-	return p.journal.do(context.Background(), r.Scope, "mark", mark{Set: r.UndoOf, By: r.Set, Store: r.Store, Anyway: true}, &marked)
+	_, err := do[int](context.Background(), p.journal, r.Scope, "mark", &mark{Set: r.UndoOf, By: r.Set, Store: r.Store, Anyway: true})
+	return err
 }
 
 // Failed records that the change was not made, and why.
@@ -189,7 +190,7 @@ func (p *Pending) end() error {
 		return nil
 	}
 	p.record.Ended = p.journal.host.Now().UTC()
-	err := p.journal.do(context.Background(), p.record.Scope, "end", ending{p.name, p.record}, nil)
+	_, err := do[any](context.Background(), p.journal, p.record.Scope, "end", &ending{p.name, p.record})
 	p.ended = err == nil
 	return err
 }
@@ -221,8 +222,7 @@ func (j *Journal) MarkUndone(ctx context.Context, r Record, by string) error {
 }
 
 func (j *Journal) mark(r Record, by string) error {
-	var marked int
-	err := j.do(context.Background(), r.Scope, "mark", mark{Set: r.Set, By: by, Store: r.Store, Was: r.UndoneBy}, &marked)
+	marked, err := do[int](context.Background(), j, r.Scope, "mark", &mark{Set: r.Set, By: by, Store: r.Store, Was: r.UndoneBy})
 	if err == nil && marked == 0 {
 		err = &store.Error{Op: "mark as undone", Store: r.Store,
 			Err:  store.Because(store.ErrStale, "%s has been taken back by another command meanwhile", store.Printable(r.Set)),
@@ -337,7 +337,7 @@ func (j *Journal) read(ctx context.Context) ([]Set, []problem) {
 		var items []item
 		err := ctx.Err()
 		if err == nil {
-			err = j.do(ctx, scope, "read", nil, &items)
+			items, err = do[[]item](ctx, j, scope, "read", nil)
 		}
 		if err != nil {
 			problems = append(problems, problem{err: err})

@@ -152,7 +152,7 @@ func dirOf(h *host.Host, scope store.Scope) string {
 func TestNewID(t *testing.T) {
 	at := time.Date(2026, 11, 22, 22, 56, 12, 0, time.FixedZone("", 3600))
 	a, b := NewID(at), NewID(at)
-	if !regexp.MustCompile(`^20261122T215612Z-[0-9a-f]{6}$`).MatchString(a) || !setPattern.MatchString(a) {
+	if !regexp.MustCompile(`^20261122T215612Z-[0-9a-f]{6}$`).MatchString(a) || !isSetID(a) {
 		t.Errorf("got %s", a)
 	}
 	if a == b {
@@ -542,6 +542,26 @@ func TestTriedAgain(t *testing.T) {
 	}
 }
 
+func TestNames(t *testing.T) {
+	for name, want := range map[string]string{
+		"20261122T215612Z-4f3a9c-ffc07576.json":    "20261122T215612Z-4f3a9c",
+		"20261122T215612Z-4f3a9c-ffc07576-2.json":  "20261122T215612Z-4f3a9c",
+		"20261122T215612Z-4f3a9c-00007576-12.json": "20261122T215612Z-4f3a9c",
+		"S5-ffc07576.json":                         "S5",
+		"S5-ffc0757.json":                          "",
+		"S5-ffc07576":                              "",
+		"ffc07576.json":                            "",
+		"-ffc07576.json":                           "",
+		"../x-ffc07576.json":                       "",
+		".json":                                    "",
+		"":                                         "",
+	} {
+		if got := setOf(name); got != want {
+			t.Errorf("%q is of %q, not %q", name, got, want)
+		}
+	}
+}
+
 func TestUnreadableFiles(t *testing.T) {
 	h := host.Fake(t.TempDir())
 	j := New(h)
@@ -558,7 +578,7 @@ func TestUnreadableFiles(t *testing.T) {
 		name("S3"):  string(good), // another's record
 		name("S4"):  strings.Replace(strings.ReplaceAll(string(good), "S5", "S4"), "journal/v1", "journal/v2", 1),
 		"what.json": string(good) + string(good),
-		name("S0"):  strings.Replace(strings.ReplaceAll(string(good), "S5", "S0"), `"scope": "system"`, `"scope": "user"`, 1),
+		name("S0"):  strings.Replace(strings.ReplaceAll(string(good), "S5", "S0"), `"scope":"system"`, `"scope":"user"`, 1),
 	}
 	for name, content := range bad {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/certtrust/certtrust/platform/host"
@@ -28,6 +29,20 @@ func (s *Store) apply(ctx context.Context, p store.Plan) (store.Receipt, error) 
 	if p.Store != s.info.ID {
 		return store.Receipt{}, store.Because(store.ErrInput, "the plan is for %s", store.Printable(string(p.Store)))
 	}
+	if err := ctx.Err(); err != nil {
+		return store.Receipt{}, err
+	}
+	w := s.info.Access.Write
+	writable := w == nil || w.Kind == store.NeedsSecret
+	if writable && s.simple(p) {
+		now, err := s.transaction(ctx, p, store.Plan.SameSteps, nil)
+		if err == nil {
+			err = s.readBack(context.WithoutCancel(ctx), now)
+		}
+		if err != errAsk {
+			return s.receipt(now), err
+		}
+	}
 	st, err := s.plannable(ctx)
 	if err != nil {
 		return store.Receipt{}, err
@@ -38,12 +53,8 @@ func (s *Store) apply(ctx context.Context, p store.Plan) (store.Receipt, error) 
 		return store.Receipt{}, store.ErrStale
 	case again.plan.Empty():
 		return store.Receipt{Store: s.info.ID}, nil
-	}
-	if w := s.info.Access.Write; w != nil && w.Kind != store.NeedsSecret {
+	case !writable:
 		return store.Receipt{}, w.Err("apply", s.info.ID)
-	}
-	if err := ctx.Err(); err != nil {
-		return store.Receipt{}, err
 	}
 	if again.edits.link != nil {
 		if err := s.relink(again.edits.link); err != nil {
@@ -58,8 +69,27 @@ func (s *Store) apply(ctx context.Context, p store.Plan) (store.Receipt, error) 
 			return store.Receipt{}, err
 		}
 	}
-	return store.Receipt{Store: s.info.ID, Done: again.plan.Steps, Undo: again.plan.Undo, Notices: again.plan.Notices}, nil
+	return s.receipt(again), nil
 }
+
+// receipt is that of a plan that was carried out.
+func (s *Store) receipt(made *planner) store.Receipt {
+	if made == nil {
+		return store.Receipt{}
+	}
+	return store.Receipt{Store: s.info.ID, Done: made.plan.Steps, Undo: made.plan.Undo, Notices: made.plan.Notices}
+}
+
+// simple reports whether a plan is for one transaction over files that are
+// there, so that there is nothing to prepare.
+func (s *Store) simple(p store.Plan) bool {
+	return len(p.Steps) > 0 && len(p.Steps) <= chunk && sqlite.Exists(s.host, s.certs) &&
+		!slices.ContainsFunc(p.Steps, func(step store.Step) bool { return step.Action == store.ActionLink })
+}
+
+// errAsk: the password is needed, and nobody is asked for it during a
+// transaction.
+var errAsk = errors.New("the primary password is needed")
 
 // plan plans what p wants for a state.
 func (s *Store) plan(st *state, p store.Plan) *planner {
@@ -85,7 +115,7 @@ func (s *Store) write(ctx context.Context, st *state, p store.Plan, first *plann
 	defer unlock()
 	parts := split(p, first)
 	for i, part := range parts {
-		if err := s.transaction(ctx, part, password); err != nil {
+		if _, err := s.transaction(ctx, part, sameButFiles, password); err != nil {
 			if i == 0 {
 				return errors.Join(err, undo())
 			}
@@ -179,8 +209,9 @@ func (s *Store) password(ctx context.Context, st *state, needed bool) (*host.Sec
 	return &secret, nil
 }
 
-// transaction makes a part of a plan: all of it, or nothing.
-func (s *Store) transaction(ctx context.Context, part store.Plan, password *host.Secret) error {
+// transaction makes a part of a plan, if it is still the same: all of it, or
+// nothing. It returns what it has made.
+func (s *Store) transaction(ctx context.Context, part store.Plan, same func(a, b store.Plan) bool, password *host.Secret) (*planner, error) {
 	attached := map[string]string{}
 	src := source{certName: "main", keyName: "k"}
 	if sqlite.Exists(s.host, s.keys) {
@@ -188,7 +219,7 @@ func (s *Store) transaction(ctx context.Context, part store.Plan, password *host
 	}
 	db, err := sqlite.Write(ctx, s.host, s.certs, attached)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer db.Close()
 	src.certs = db
@@ -196,7 +227,7 @@ func (s *Store) transaction(ctx context.Context, part store.Plan, password *host
 		src.keys = db
 	}
 	inside := func() (*state, error) {
-		st := newState()
+		st := newState(&s.parsed)
 		st.exists, st.keydb = true, src.keys != nil
 		if err := s.readModules(st); err != nil {
 			return nil, err
@@ -208,42 +239,48 @@ func (s *Store) transaction(ctx context.Context, part store.Plan, password *host
 	}
 	st, err := inside()
 	if err != nil {
-		return err
+		return nil, err
+	}
+	if st.fips {
+		return nil, &store.Error{Err: store.Because(store.ErrReadOnly, fipsText), Hint: fipsHint}
 	}
 	// What others did since then is seen now, and nothing can come between.
 	now := s.plan(st, part)
-	if !sameButFiles(part, now.plan) {
-		return store.ErrStale
+	if !same(part, now.plan) {
+		return nil, store.ErrStale
+	}
+	if st.login == locked && now.edits.signs() {
+		return nil, errAsk
 	}
 	ctx = context.WithoutCancel(ctx)
 	w := &writer{ctx: ctx, s: s, db: db, src: src, st: st}
 	if err := w.begin(); err != nil {
-		return err
+		return nil, err
 	}
 	defer w.end()
 	for _, t := range now.edits.dropTrust {
 		if err := w.dropTrust(t); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	for _, name := range now.edits.dropSigs {
 		if err := db.Exec(ctx, "DELETE FROM k.metaData WHERE id = ?", name); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	for _, t := range now.edits.targets {
 		if err := w.target(t); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	after, err := inside()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.verify(after, now.edits.targets); err != nil {
-		return err
+		return nil, err
 	}
-	return db.Commit()
+	return now, db.Commit()
 }
 
 // sameButFiles compares plans of which the second may be made when the files
@@ -489,14 +526,10 @@ func (w *writer) trust(id int64, number int, t *target, serial []byte) error {
 	if err := w.insert(id, append(row, signed...)); err != nil || w.sign == nil {
 		return err
 	}
+	const one = "(?, ?, NULL)"
+	var args []any
 	for _, v := range signed {
-		sig, err := w.sign.sign(signature{uint32(id), v.attr, v.value})
-		if err != nil {
-			return err
-		}
-		if err := w.exec("INSERT OR REPLACE INTO k.metaData (id, item1, item2) VALUES (?, ?, NULL)", sigName(id, v.attr), sig); err != nil {
-			return err
-		}
+		args = append(args, sigName(id, v.attr), w.sign.sign(signature{uint32(id), v.attr, v.value}))
 	}
-	return nil
+	return w.exec("INSERT OR REPLACE INTO k.metaData (id, item1, item2) VALUES "+one+strings.Repeat(", "+one, len(signed)-1), args...)
 }

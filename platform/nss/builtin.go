@@ -90,7 +90,7 @@ func (b *Builtin) Entries(ctx context.Context) iter.Seq2[store.Entry, error] {
 			fail(err)
 			return
 		}
-		st := newState()
+		st := newState(&certCache{})
 		limits := map[int64]time.Time{}
 		for i, o := range objects {
 			if after, err := time.Parse("060102150405Z", string(o[aDistrustAfter])); err == nil {

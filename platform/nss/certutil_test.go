@@ -326,10 +326,7 @@ func rowsOf(t *testing.T, h *host.Host) (lines []string) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	names, err := db.Columns(t.Context(), "main", "nssPublic")
-	if err != nil {
-		t.Fatal(err)
-	}
+	names := db.Columns("main", "nssPublic")
 	values, to := make([]any, len(names)), make([]any, len(names))
 	for i := range values {
 		to[i] = &values[i]

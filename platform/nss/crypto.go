@@ -15,6 +15,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash"
+	"io"
 	"sync"
 
 	"github.com/certtrust/certtrust/platform/host"
@@ -31,6 +32,7 @@ import (
 const (
 	maxIterations = 10_000_000
 	maxWork       = 40_000_000
+	maxKeys       = 100_000
 )
 
 // The number of iterations that NSS uses for a database without and with a
@@ -114,6 +116,8 @@ type derived struct {
 	keys map[string][]byte
 	left int // iterations that may still be made
 	sign *signer
+
+	checkers map[string]*checker // by algorithm
 }
 
 // keyring is the key that the password makes: what the others are derived from.
@@ -134,7 +138,7 @@ func passKey(salt, password []byte) keyring {
 }
 
 func newDerived(key keyring) *derived {
-	return &derived{key: key, keys: map[string][]byte{}, left: maxWork}
+	return &derived{key: key, keys: map[string][]byte{}, left: maxWork, checkers: map[string]*checker{}}
 }
 
 // The errors of derive.
@@ -168,7 +172,7 @@ func (d *derived) derive(a algorithm, size int) ([]byte, error) {
 	if prf == nil || p.Iterations < 1 || size < 16 || size > 64 || len(p.Salt) > 1<<10 {
 		return nil, errForm
 	}
-	if p.Iterations > maxIterations || p.Iterations > d.left {
+	if p.Iterations > maxIterations || p.Iterations > d.left || len(d.keys) >= maxKeys {
 		return nil, errCost
 	}
 	d.left -= p.Iterations
@@ -187,10 +191,13 @@ type signature struct {
 	value  []byte // as stored
 }
 
-func (s signature) message() []byte {
-	m := binary.BigEndian.AppendUint32(nil, s.object)
-	m = binary.BigEndian.AppendUint32(m, uint32(s.attr))
-	return append(m, s.value...)
+// write writes what is signed.
+func (s signature) write(to io.Writer) {
+	var head [8]byte
+	binary.BigEndian.PutUint32(head[:], s.object)
+	binary.BigEndian.PutUint32(head[4:], uint32(s.attr))
+	to.Write(head[:])
+	to.Write(s.value)
 }
 
 // verdict is what a signature turned out to be.
@@ -204,37 +211,76 @@ const (
 
 // verify tells whether der is a signature of s.
 func (d *derived) verify(s signature, der []byte) verdict {
-	var p protected
-	var params pbParameters
-	if rest, err := asn1.Unmarshal(der, &p); err != nil || len(rest) > 0 || !p.Algorithm.OID.Equal(oidPBMAC1) {
+	tag, content, _, rest, ok := element(der)
+	if !ok || tag != 0x30 || len(rest) > 0 {
 		return bad
 	}
-	if _, err := asn1.Unmarshal(p.Algorithm.Parameters.FullBytes, &params); err != nil {
+	_, _, id, content, ok := element(content)
+	if !ok {
 		return bad
 	}
-	h := hashOf(params.Scheme.OID)
-	if h == nil {
+	tag, mac, _, rest, ok := element(content)
+	if !ok || tag != 0x04 || len(rest) > 0 {
 		return bad
 	}
-	key, err := d.derive(params.Derive, h().Size())
-	switch {
-	case err == errCost:
-		return tooCostly
-	case err != nil:
-		return bad
+	c := d.checker(id)
+	if c.mac == nil {
+		return c.verdict
 	}
-	mac := hmac.New(h, key)
-	mac.Write(s.message())
-	if !hmac.Equal(mac.Sum(nil), p.Data) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mac.Reset()
+	s.write(c.mac)
+	if !hmac.Equal(c.mac.Sum(c.sum[:0]), mac) {
 		return bad
 	}
 	return good
 }
 
+// checker checks signatures of one algorithm with its parameters. Without a MAC
+// there is nothing to be checked with, and what there is instead is its verdict.
+type checker struct {
+	mu      sync.Mutex
+	mac     hash.Hash
+	sum     [64]byte
+	verdict verdict
+}
+
+// checker returns what checks signatures of an algorithm.
+func (d *derived) checker(id []byte) *checker {
+	d.mu.Lock()
+	c := d.checkers[string(id)]
+	d.mu.Unlock()
+	if c != nil {
+		return c
+	}
+	c = &checker{verdict: bad}
+	var a algorithm
+	var params pbParameters
+	if rest, err := asn1.Unmarshal(id, &a); err == nil && len(rest) == 0 && a.OID.Equal(oidPBMAC1) {
+		if _, err := asn1.Unmarshal(a.Parameters.FullBytes, &params); err == nil {
+			if h := hashOf(params.Scheme.OID); h != nil {
+				key, err := d.derive(params.Derive, h().Size())
+				switch {
+				case err == errCost:
+					return &checker{verdict: tooCostly}
+				case err == nil:
+					c.mac = hmac.New(h, key)
+				}
+			}
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.checkers[string(id)] = c
+	return c
+}
+
 // signer signs attributes, all with one salt.
 type signer struct {
-	algorithm algorithm
-	key       []byte
+	key []byte
+	all []byte // a signature, of which only the MAC at the end changes
+	mac hash.Hash
 }
 
 // signer returns what signs, with a new salt the first time. That it can be made
@@ -245,7 +291,7 @@ func (d *derived) signer(iterations int) (*signer, error) {
 	d.left += min(iterations, maxIterations)
 	d.mu.Unlock()
 	if made != nil {
-		return made, nil
+		return made.again(), nil
 	}
 	salt := make([]byte, 32)
 	rand.Read(salt) // never fails
@@ -261,12 +307,19 @@ func (d *derived) signer(iterations int) (*signer, error) {
 	if err != nil {
 		return nil, store.Because(store.ErrCorrupt, "key4.db: no key for signatures can be made: %w", err)
 	}
-	made = &signer{algorithm{oidPBMAC1, asn1.RawValue{FullBytes: params}}, key}
+	all, err := asn1.Marshal(protected{algorithm{oidPBMAC1, asn1.RawValue{FullBytes: params}}, make([]byte, sha256.Size)})
+	if err != nil {
+		return nil, err
+	}
+	made = &signer{key: key, all: all}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.sign = made
-	return made, nil
+	return made.again(), nil
 }
+
+// again returns a signer for one transaction.
+func (g *signer) again() *signer { return &signer{g.key, g.all, hmac.New(sha256.New, g.key)} }
 
 // pbkdf2With is the algorithm with parameters as NSS writes them.
 func pbkdf2With(salt []byte, iterations int) (algorithm, error) {
@@ -275,10 +328,11 @@ func pbkdf2With(salt []byte, iterations int) (algorithm, error) {
 }
 
 // sign returns the signature of s.
-func (g *signer) sign(s signature) ([]byte, error) {
-	mac := hmac.New(sha256.New, g.key)
-	mac.Write(s.message())
-	return asn1.Marshal(protected{g.algorithm, mac.Sum(nil)})
+func (g *signer) sign(s signature) []byte {
+	g.mac.Reset()
+	s.write(g.mac)
+	der := bytes.Clone(g.all)
+	return g.mac.Sum(der[:len(der)-sha256.Size])
 }
 
 // passwordEntry is the row of metaData by which a password is recognized.

@@ -258,7 +258,7 @@ func (p *planner) change(c store.Change) error {
 	case c.DER == nil:
 		return store.Because(store.ErrNotFound, "the database does not hold it, so the certificate itself is needed")
 	default:
-		t.cert = store.NewCert(c.DER)
+		t.cert = p.s.parsed.cert(c.DER)
 		t.setTrust, t.setLabel = true, true
 		if err := p.storable(t.cert); err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/certtrust/certtrust/platform/host"
@@ -69,6 +70,30 @@ type state struct {
 	broken  []broken                  // rows that cannot be read
 	ids     map[int64]bool
 	fips    bool
+
+	parsed *certCache
+}
+
+// certCache keeps certificates that were parsed: a change reads them several
+// times.
+type certCache struct {
+	mu   sync.Mutex
+	list map[store.Fingerprint]*store.Cert
+}
+
+// cert returns a certificate, which nobody changes.
+func (c *certCache) cert(der []byte) *store.Cert {
+	fp := store.FingerprintOf(der)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if known := c.list[fp]; known != nil {
+		return known
+	}
+	if c.list == nil {
+		c.list = map[store.Fingerprint]*store.Cert{}
+	}
+	c.list[fp] = store.NewCert(bytes.Clone(der)) // the caller may use der again
+	return c.list[fp]
 }
 
 // broken is a row that cannot be read.
@@ -117,7 +142,7 @@ func (s *Store) readOnce(ctx context.Context) (*state, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	st := newState()
+	st := newState(&s.parsed)
 	if err := s.readModules(st); err != nil {
 		return nil, err
 	}
@@ -181,10 +206,7 @@ func (s *Store) readObjects(ctx context.Context, src source, st *state) error {
 	if src.certs == nil {
 		return nil
 	}
-	names, err := src.certs.Columns(ctx, src.certName, "nssPublic")
-	if err != nil {
-		return err
-	}
+	names := src.certs.Columns(src.certName, "nssPublic")
 	if len(names) == 0 || !slices.Contains(names, "id") || !slices.Contains(names, aClass.column()) {
 		return &store.Error{Path: s.certs, Err: store.Because(store.ErrCorrupt, "it is not a certificate database of NSS")}
 	}
@@ -217,10 +239,10 @@ func (s *Store) readObjects(ctx context.Context, src source, st *state) error {
 			return nil // NSS finds no such object
 		}
 		st.ids[id] = true
-		row := map[attribute][]byte{}
+		row := make(map[attribute][]byte, len(attrs))
 		for i, a := range attrs {
 			if b, ok := values[i+1].([]byte); ok {
-				row[a] = bytes.Clone(b)
+				row[a] = b
 			}
 		}
 		st.add(id, row)
@@ -240,7 +262,7 @@ func (st *state) add(id int64, row map[attribute][]byte) {
 			st.broken = append(st.broken, broken{id, store.Because(store.ErrCorrupt, "the certificate is missing")})
 			return
 		}
-		c := &certObject{id: id, cert: store.NewCert(der), issuer: plainValue(row[aIssuer]), serial: plainValue(row[aSerial])}
+		c := &certObject{id: id, cert: st.parsed.cert(der), issuer: plainValue(row[aIssuer]), serial: plainValue(row[aSerial])}
 		c.label = strings.ToValidUTF8(string(plainValue(row[aLabel])), "\ufffd")
 		st.certs = append(st.certs, c)
 		st.holders[issuedOf(c.cert)] = append(st.holders[issuedOf(c.cert)], c)
@@ -268,8 +290,8 @@ func issued(issuer, serial []byte) string {
 
 func issuedOf(c *store.Cert) string { return issued(c.Issuer.Raw, serialOf(c.Raw)) }
 
-func newState() *state {
-	return &state{ids: map[int64]bool{}, about: map[string][]*trustObject{}, holders: map[string][]*certObject{}}
+func newState(parsed *certCache) *state {
+	return &state{ids: map[int64]bool{}, about: map[string][]*trustObject{}, holders: map[string][]*certObject{}, parsed: parsed}
 }
 
 // sigName is the name of the row that signs an attribute.
@@ -283,16 +305,13 @@ func (s *Store) readKeys(ctx context.Context, src source, st *state, password *h
 	if src.keys == nil {
 		return nil
 	}
-	names, err := src.keys.Columns(ctx, src.keyName, "metaData")
-	if err != nil {
-		return err
-	}
+	names := src.keys.Columns(src.keyName, "metaData")
 	if !slices.Contains(names, "id") || !slices.Contains(names, "item1") || !slices.Contains(names, "item2") {
 		return &store.Error{Path: s.keys, Err: store.Because(store.ErrCorrupt, "it is not a key database of NSS")}
 	}
 	sigs := map[string][]byte{}
 	query := "SELECT id, item1, item2 FROM " + src.keyName + ".metaData WHERE id = 'password' OR id >= 'sig_cert_' AND id < 'sig_cert`'"
-	err = src.keys.Query(ctx, query, nil, func(scan func(...any) error) error {
+	err := src.keys.Query(ctx, query, nil, func(scan func(...any) error) error {
 		var id, item1, item2 any
 		if err := scan(&id, &item1, &item2); err != nil {
 			return err
@@ -301,9 +320,9 @@ func (s *Store) readKeys(ctx context.Context, src source, st *state, password *h
 		first, _ := item1.([]byte)
 		second, _ := item2.([]byte)
 		if name == "password" {
-			st.entry = &passwordEntry{bytes.Clone(first), bytes.Clone(second)}
+			st.entry = &passwordEntry{first, second}
 		} else if len(sigs) < 10*maxObjects {
-			sigs[name] = bytes.Clone(first)
+			sigs[name] = first
 		}
 		return nil
 	})
@@ -366,13 +385,13 @@ type unlocking struct {
 
 // readPrivate finds which certificates have their private key here.
 func (s *Store) readPrivate(ctx context.Context, src source, st *state) error {
-	names, err := src.keys.Columns(ctx, src.keyName, "nssPrivate")
-	if err != nil || !slices.Contains(names, aID.column()) || !slices.Contains(names, aClass.column()) {
-		return err
+	names := src.keys.Columns(src.keyName, "nssPrivate")
+	if len(st.certs) == 0 || !slices.Contains(names, aID.column()) || !slices.Contains(names, aClass.column()) {
+		return nil
 	}
 	keys := map[string]bool{}
 	query := fmt.Sprintf("SELECT %s FROM %s.nssPrivate WHERE %s = x'%08x'", aID.column(), src.keyName, aClass.column(), classKey)
-	err = src.keys.Query(ctx, query, nil, func(scan func(...any) error) error {
+	err := src.keys.Query(ctx, query, nil, func(scan func(...any) error) error {
 		var id any
 		if err := scan(&id); err != nil {
 			return err
@@ -452,8 +471,7 @@ func (t *trustObject) matches(c *store.Cert) bool {
 
 func hashFor(kind int, c *store.Cert) []byte {
 	if kind == newKind {
-		sum := sha256.Sum256(c.Raw)
-		return sum[:]
+		return c.SHA256[:]
 	}
 	sum := sha1.Sum(c.Raw)
 	return sum[:]

@@ -58,6 +58,8 @@ type Store struct {
 
 	mu       sync.Mutex
 	unlocked map[[sha256.Size]byte]unlocking // what came of passwords
+
+	parsed certCache
 }
 
 var (

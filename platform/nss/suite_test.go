@@ -62,12 +62,12 @@ const dir = "/home/user/db"
 
 // box is a fake machine with a database.
 type box struct {
-	t    *testing.T
+	t    testing.TB
 	host *host.Host
 	o    Options
 }
 
-func newBox(t *testing.T, l layout) *box {
+func newBox(t testing.TB, l layout) *box {
 	t.Helper()
 	root := storetest.TempDir(t)
 	b := &box{t: t, host: host.Fake(root), o: Options{

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/certtrust/certtrust/store"
@@ -40,27 +41,31 @@ func (p *prober) plain(ctx context.Context, s *shaken) {
 
 // banners tell what a server speaks that begins to talk by itself, in place of
 // TLS. The first that matches counts.
-var banners = []struct {
+var banners = sync.OnceValue(func() []banner {
+	return []banner{
+		{regexp.MustCompile(`(?i)^(HTTP/[0-9]|\s*<(!doctype )?html)`), "tls.plain_http", "it speaks HTTP without TLS"},
+		{regexp.MustCompile(`^SSH-`), "tls.not_tls", "it speaks SSH"},
+		{regexp.MustCompile(`(?i)^220[ -].*\bFTP`), "tls.starttls", "it speaks FTP, which has to be upgraded"},
+		{regexp.MustCompile(`^220[ -]`), "tls.starttls", "it speaks SMTP or FTP, which have to be upgraded"},
+		{regexp.MustCompile(`^\* (OK|PREAUTH)`), "tls.starttls", "it speaks IMAP, which has to be upgraded"},
+		{regexp.MustCompile(`^\+OK`), "tls.starttls", "it speaks POP3, which has to be upgraded"},
+		{regexp.MustCompile(`^20[01] `), "tls.starttls", "it speaks NNTP, which has to be upgraded"},
+		{regexp.MustCompile(`^"IMPLEMENTATION"`), "tls.starttls", "it speaks ManageSieve, which has to be upgraded"},
+		{regexp.MustCompile(`^<(\?xml|stream)`), "tls.starttls", "it speaks XMPP, which has to be upgraded"},
+		{regexp.MustCompile(`(?s)^...\x00\x0a[0-9]+\.`), "tls.starttls", "it speaks MySQL, which has to be upgraded"},
+		{regexp.MustCompile(`^RFB [0-9]`), "tls.not_tls", "it speaks VNC"},
+		{regexp.MustCompile(`^-ERR`), "tls.not_tls", "it speaks the protocol of Redis or POP3"},
+	}
+})
+
+type banner struct {
 	begins     *regexp.Regexp
 	code, text string
-}{
-	{regexp.MustCompile(`(?i)^(HTTP/[0-9]|\s*<(!doctype )?html)`), "tls.plain_http", "it speaks HTTP without TLS"},
-	{regexp.MustCompile(`^SSH-`), "tls.not_tls", "it speaks SSH"},
-	{regexp.MustCompile(`(?i)^220[ -].*\bFTP`), "tls.starttls", "it speaks FTP, which has to be upgraded"},
-	{regexp.MustCompile(`^220[ -]`), "tls.starttls", "it speaks SMTP or FTP, which have to be upgraded"},
-	{regexp.MustCompile(`^\* (OK|PREAUTH)`), "tls.starttls", "it speaks IMAP, which has to be upgraded"},
-	{regexp.MustCompile(`^\+OK`), "tls.starttls", "it speaks POP3, which has to be upgraded"},
-	{regexp.MustCompile(`^20[01] `), "tls.starttls", "it speaks NNTP, which has to be upgraded"},
-	{regexp.MustCompile(`^"IMPLEMENTATION"`), "tls.starttls", "it speaks ManageSieve, which has to be upgraded"},
-	{regexp.MustCompile(`^<(\?xml|stream)`), "tls.starttls", "it speaks XMPP, which has to be upgraded"},
-	{regexp.MustCompile(`(?s)^...\x00\x0a[0-9]+\.`), "tls.starttls", "it speaks MySQL, which has to be upgraded"},
-	{regexp.MustCompile(`^RFB [0-9]`), "tls.not_tls", "it speaks VNC"},
-	{regexp.MustCompile(`^-ERR`), "tls.not_tls", "it speaks the protocol of Redis or POP3"},
 }
 
 // speaks tells what the first bytes of an answer are.
 func speaks(first []byte) (code, text string) {
-	for _, b := range banners {
+	for _, b := range banners() {
 		if b.begins.Match(first) {
 			return b.code, b.text
 		}

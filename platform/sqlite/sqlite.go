@@ -10,12 +10,13 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
+	"database/sql/driver"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
 	"path"
-	"regexp"
 	"strings"
 	"time"
 
@@ -35,12 +36,24 @@ const patience = 10 * time.Second
 // DB is an open file, or several in one transaction. It is used by one
 // goroutine at a time.
 type DB struct {
-	pool *sql.DB
-	conn *sql.Conn
+	conn connection
 	path string
 	tx   bool
+	// columns are those of the tables, by "schema.table"; of an index none.
+	columns map[string][]string
 
 	fault func(op, path string) error
+}
+
+// connection is what the driver's connections are. They are used without
+// database/sql: a pool of one is of no use, and takes half of the time.
+type connection interface {
+	driver.Conn
+	driver.ExecerContext
+	driver.QueryerContext
+	driver.ConnPrepareContext
+	Serialize() ([]byte, error)
+	Deserialize([]byte) error
 }
 
 // Exists reports whether there is a file, of whatever sort, at path.
@@ -90,11 +103,7 @@ func read(ctx context.Context, h *host.Host, p string, wait time.Duration) (*DB,
 	}
 	db, err := open(ctx, dsn(direct, "ro", wait), p)
 	if err == nil {
-		err = db.Query(ctx, "SELECT count(*) FROM sqlite_master", nil, func(func(...any) error) error { return nil })
-		if err == nil {
-			err = db.plain(ctx, "main")
-		}
-		if err == nil {
+		if err = db.plain(ctx, "main"); err == nil {
 			return db, nil
 		}
 		db.Close()
@@ -119,10 +128,7 @@ func ReadImage(ctx context.Context, h *host.Host, p string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = db.conn.Raw(func(c any) error {
-		return c.(interface{ Deserialize([]byte) error }).Deserialize(data)
-	})
-	if err = db.explain(err); err == nil {
+	if err = db.explain(db.conn.Deserialize(data)); err == nil {
 		err = db.plain(ctx, "main")
 	}
 	if err != nil {
@@ -159,8 +165,8 @@ func Write(ctx context.Context, h *host.Host, p string, attached map[string]stri
 		if err != nil {
 			return fail(err)
 		}
-		if _, err := db.conn.ExecContext(ctx, "ATTACH ? AS "+name, fileURL(direct, url.Values{"mode": {"rw"}})); err != nil {
-			return fail(db.explain(err))
+		if err := db.exec(ctx, "ATTACH ? AS "+name, fileURL(direct, url.Values{"mode": {"rw"}})); err != nil {
+			return fail(err)
 		}
 	}
 	if err := db.Exec(ctx, "BEGIN IMMEDIATE"); err != nil {
@@ -183,23 +189,19 @@ func New(ctx context.Context, pageSize int, statements []string, args ...[]any) 
 		return nil, err
 	}
 	defer db.Close()
-	if _, err := db.conn.ExecContext(ctx, "PRAGMA page_size="+itoa(pageSize)); err != nil {
-		return nil, db.explain(err)
+	if err := db.exec(ctx, "PRAGMA page_size="+itoa(pageSize)); err != nil {
+		return nil, err
 	}
 	for i, s := range statements {
 		var a []any
 		if i < len(args) {
 			a = args[i]
 		}
-		if _, err := db.conn.ExecContext(ctx, s, a...); err != nil {
-			return nil, db.explain(err)
+		if err := db.exec(ctx, s, a...); err != nil {
+			return nil, err
 		}
 	}
-	var data []byte
-	err = db.conn.Raw(func(c any) (err error) {
-		data, err = c.(interface{ Serialize() ([]byte, error) }).Serialize()
-		return err
-	})
+	data, err := db.conn.Serialize()
 	return data, db.explain(err)
 }
 
@@ -225,12 +227,11 @@ func open(ctx context.Context, dsn, p string) (*DB, error) {
 	if err != nil {
 		return nil, db.explain(err)
 	}
-	db.pool = sql.OpenDB(connector)
-	db.pool.SetMaxOpenConns(1)
-	if db.conn, err = db.pool.Conn(ctx); err != nil {
-		db.pool.Close()
+	conn, err := connector.Connect(ctx)
+	if err != nil {
 		return nil, db.explain(err)
 	}
+	db.conn = conn.(connection)
 	return db, nil
 }
 
@@ -238,10 +239,10 @@ func open(ctx context.Context, dsn, p string) (*DB, error) {
 // rolled back.
 func (db *DB) Close() error {
 	if db.tx {
-		db.conn.ExecContext(context.Background(), "ROLLBACK")
+		db.exec(context.Background(), "ROLLBACK")
 		db.tx = false
 	}
-	return errors.Join(db.conn.Close(), db.pool.Close())
+	return db.conn.Close()
 }
 
 // Commit ends the transaction.
@@ -255,9 +256,9 @@ func (db *DB) Commit() error {
 
 // Begin begins a transaction in which what is read is of one moment.
 func (db *DB) Begin(ctx context.Context) error {
-	_, err := db.conn.ExecContext(ctx, "BEGIN")
+	err := db.exec(ctx, "BEGIN")
 	db.tx = err == nil
-	return db.explain(err)
+	return err
 }
 
 // Exec runs a statement.
@@ -267,68 +268,115 @@ func (db *DB) Exec(ctx context.Context, statement string, args ...any) error {
 			return err
 		}
 	}
-	_, err := db.conn.ExecContext(ctx, statement, args...)
+	return db.exec(ctx, statement, args...)
+}
+
+func (db *DB) exec(ctx context.Context, statement string, args ...any) error {
+	values, err := named(args)
+	if err == nil {
+		_, err = db.conn.ExecContext(ctx, statement, values)
+	}
 	return db.explain(err)
+}
+
+// named turns arguments into what the driver takes.
+func named(args []any) ([]driver.NamedValue, error) {
+	if len(args) == 0 {
+		return nil, nil
+	}
+	out := make([]driver.NamedValue, len(args))
+	for i, a := range args {
+		v, err := driver.DefaultParameterConverter.ConvertValue(a)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
+	}
+	return out, nil
 }
 
 // Prepare returns a function that runs the statement.
 func (db *DB) Prepare(ctx context.Context, statement string) (run func(args ...any) error, closer func(), err error) {
-	s, err := db.conn.PrepareContext(ctx, statement)
+	prepared, err := db.conn.PrepareContext(ctx, statement)
 	if err != nil {
 		return nil, nil, db.explain(err)
 	}
+	s := prepared.(driver.StmtExecContext)
 	return func(args ...any) error {
 		if db.fault != nil {
 			if err := db.fault("write", db.path); err != nil {
 				return err
 			}
 		}
-		_, err := s.ExecContext(ctx, args...)
+		values, err := named(args)
+		if err == nil {
+			_, err = s.ExecContext(ctx, values)
+		}
 		return db.explain(err)
-	}, func() { s.Close() }, nil
+	}, func() { prepared.Close() }, nil
 }
 
 // Query calls each for every row, with the function that puts the row's values
-// into what its arguments point to. An error of each ends it.
+// into what its arguments point to: each has its own bytes. An error of each
+// ends it.
 func (db *DB) Query(ctx context.Context, query string, args []any, each func(scan func(...any) error) error) error {
-	rows, err := db.conn.QueryContext(ctx, query, args...)
+	values, err := named(args)
+	if err != nil {
+		return db.explain(err)
+	}
+	rows, err := db.conn.QueryContext(ctx, query, values)
 	if err != nil {
 		return db.explain(err)
 	}
 	defer rows.Close()
-	for rows.Next() {
-		if err := each(func(to ...any) error { return db.explain(rows.Scan(to...)) }); err != nil {
+	row := make([]driver.Value, len(rows.Columns()))
+	scan := func(to ...any) error { return db.explain(assign(row, to)) }
+	for {
+		if err := ctx.Err(); err != nil {
+			return db.explain(err)
+		}
+		if err := rows.Next(row); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return db.explain(err)
+		}
+		if err := each(scan); err != nil {
 			return err
 		}
 	}
-	return db.explain(rows.Err())
 }
 
-// Columns returns the names of a table's columns, none if there is no such
-// table.
-func (db *DB) Columns(ctx context.Context, schema, table string) ([]string, error) {
-	var names []string
-	err := db.Query(ctx, "SELECT name FROM pragma_table_xinfo(?, ?)", []any{table, schema}, func(scan func(...any) error) error {
-		var name string
-		if err := scan(&name); err != nil {
-			return err
+// assign puts values into what pointers point to.
+func assign(row []driver.Value, to []any) error {
+	if len(row) != len(to) {
+		return fmt.Errorf("%d columns, not %d", len(row), len(to))
+	}
+	for i, value := range row {
+		ok := true
+		switch p := to[i].(type) {
+		case *any:
+			*p = value
+		case *[]byte:
+			if *p, ok = value.([]byte); !ok && value == nil {
+				*p, ok = nil, true
+			}
+		case *string:
+			*p, ok = value.(string)
+		case *int64:
+			*p, ok = value.(int64)
+		default:
+			return fmt.Errorf("no place for column %d", i+1)
 		}
-		names = append(names, name)
-		return nil
-	})
-	return names, err
+		if !ok {
+			return fmt.Errorf("column %d holds a %T", i+1, value)
+		}
+	}
+	return nil
 }
 
-// word is a name or type in a schema, with or without quotes.
-const word = "(?:[A-Za-z0-9_ ]+|\"[A-Za-z0-9_ ]+\"|'[A-Za-z0-9_ ]+'|`[A-Za-z0-9_ ]+`|\\[[A-Za-z0-9_ ]+\\])"
-
-// These are the statements that a plain schema is made of: names, types and
-// constraints, and nothing in parentheses but lists of columns.
-var (
-	plainTable = regexp.MustCompile(`(?is)^CREATE TABLE ` + word + `\s*\((?:[A-Za-z0-9_ ,\s"'` + "`" + `\[\]-]|\(\s*(?:` + word + `\s*,?\s*)*\))*\)\s*(?:STRICT|WITHOUT ROWID|,|\s)*$`)
-	plainIndex = regexp.MustCompile(`(?is)^CREATE (?:UNIQUE )?INDEX ` + word + ` ON ` + word + `\s*\((?:\s*` + word + `\s*,?)*\)\s*$`)
-	forbidden  = regexp.MustCompile(`(?i)\b(GENERATED|AS|CHECK|SELECT|VIRTUAL)\b`)
-)
+// Columns returns the names of a table's columns in lower case, none if there is
+// no such table.
+func (db *DB) Columns(schema, table string) []string { return db.columns[schema+"."+table] }
 
 // plain refuses a schema that could make SQLite evaluate anything.
 func (db *DB) plain(ctx context.Context, schema string) error {
@@ -339,18 +387,28 @@ func (db *DB) plain(ctx context.Context, schema string) error {
 		if err := scan(&kind, &name, &text); err != nil {
 			return err
 		}
-		shape := map[string]*regexp.Regexp{"table": plainTable, "index": plainIndex}[kind]
+		columns, plain := []string(nil), false
+		switch kind {
+		case "table":
+			columns, plain = plainTable(text)
+		case "index":
+			plain = plainIndex(text)
+		}
 		n++
 		switch {
 		case n > most:
 			return db.corrupt("its schema has more than %d parts", most)
 		case kind == "index" && text == "": // made by SQLite itself
 			return nil
-		case shape == nil:
+		case kind != "table" && kind != "index":
 			return db.corrupt("its schema has a %s, %s", store.Printable(kind), store.Printable(name))
-		case !shape.MatchString(text) || forbidden.MatchString(text):
+		case !plain:
 			return db.corrupt("the %s %s in its schema is not a plain one", store.Printable(kind), store.Printable(name))
 		}
+		if db.columns == nil {
+			db.columns = map[string][]string{}
+		}
+		db.columns[schema+"."+name] = columns
 		return nil
 	})
 }

@@ -16,6 +16,15 @@ import (
 
 const freshDir = "/fresh" // where a test unpacks a fresh root
 
+// freshJava is a fresh root of Debian 13 with the Javas that it has.
+const freshJava = "trixie-java"
+
+// more is what fresh roots hold beside the minimum; the release is before the
+// first dash.
+var more = map[string]string{
+	freshJava: ",openjdk-21-jre-headless,openjdk-25-jre-headless",
+}
+
 // enterFresh unpacks a fresh root of a release, which [addFresh] has put into
 // the kit, and goes there.
 func enterFresh(t *testing.T, release string) {
@@ -137,7 +146,8 @@ func makeFreshDebian(t *testing.T, release, archive string) {
 		t.Fatal(err)
 	}
 	root := filepath.Join(t.TempDir(), "root")
-	make := exec.Command("debootstrap", "--variant=minbase", "--include=ca-certificates", release, root, mirror)
+	suite, _, _ := strings.Cut(release, "-")
+	make := exec.Command("debootstrap", "--variant=minbase", "--include=ca-certificates"+more[release], suite, root, mirror)
 	// What it mounts is not seen outside, and gone with it.
 	make.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS}
 	if out, err := make.CombinedOutput(); err != nil {

@@ -40,6 +40,7 @@ var roles = map[string]func(m *testing.M) int{
 	"inside":  inside,
 	"get":     roleGet,
 	"install": roleInstall,
+	"library": roleLibrary,
 }
 
 func TestMain(m *testing.M) { os.Exit(roles[os.Getenv(roleVar)](m)) }
@@ -180,6 +181,17 @@ func enter(stage, kit string) error {
 			return fmt.Errorf("mount on %s: %w", m.target, err)
 		}
 	}
+	// What browsers have left in the home of whoever runs the tests are stores
+	// that would be changed unasked, which are not there on other machines.
+	for _, dir := range []string{".pki", ".local/share/pki", ".mozilla", ".config/mozilla"} {
+		dir = filepath.Join(root, "/root", dir)
+		if _, err := os.Stat(dir); err != nil {
+			continue
+		}
+		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=0700"); err != nil {
+			return fmt.Errorf("mount on %s: %w", dir, err)
+		}
+	}
 	unix.Umask(0o022)
 	return errors.Join(
 		unix.Chroot(root),
@@ -227,7 +239,7 @@ func buildKit() (string, error) {
 			tool([]string{"CGO_ENABLED=0"}, "go", "build", "-buildvcs=false", "-o", filepath.Join(kit.dir, "certtrust"), "../../cmd/certtrust"),
 		)
 		if _, err := exec.LookPath("javac"); err == nil {
-			kit.err = errors.Join(kit.err, tool(nil, "javac", "-d", kit.dir, "testdata/Probe.java"))
+			kit.err = errors.Join(kit.err, tool(nil, "javac", "--release", "11", "-d", kit.dir, "testdata/Probe.java", "testdata/TrustStores.java"))
 		}
 	})
 	return kit.dir, kit.err

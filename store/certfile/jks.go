@@ -48,48 +48,35 @@ func readJKS(reading *reading, data []byte) (*File, error) {
 	}
 	count := r.u4()
 	for number := uint32(1); number <= count && !r.short; number++ {
-		tag, alias := r.u4(), r.utf()
-		r.bytes(8)
-		switch {
-		case r.short:
-		case tag == jksCert:
-			der, x509 := r.certificate()
+		e := r.entry(func(e *jksEntry, i uint32, der []byte, x509 bool) {
 			switch {
-			case r.short:
-			case x509:
-				f.addFound(Item{Alias: alias, Block: int(number), TrustedEntry: true}, bytes.Clone(der), "entry "+store.Printable(alias))
-			default:
-				f.notice(0, UnreadableEntry, "entry %s is a certificate of a kind other than X.509", store.Printable(alias))
-			}
-		case tag == jksKey:
-			r.bytes(r.u4())
-			length := r.u4()
-			for i := uint32(0); i < length && !r.short; i++ {
-				der, x509 := r.certificate()
-				if reading.anchors || r.short || !x509 {
-					continue
-				}
+			case e.tag == jksKey && (reading.anchors || !x509):
+			case e.tag == jksKey:
 				before := len(f.Items)
-				f.addFound(Item{Alias: alias, Block: int(number)}, bytes.Clone(der), "entry "+store.Printable(alias))
+				f.addFound(Item{Alias: e.alias, Block: int(number)}, bytes.Clone(der), "entry "+store.Printable(e.alias))
 				if i == 0 && len(f.Items) > before {
 					f.Items[before].HasKey = true
 				}
-			}
-			switch {
-			case r.short:
-			case reading.anchors:
-				f.notice(0, KeyEntry, "entry %s is a key with its own certificates: not read", store.Printable(alias))
+			case x509:
+				f.addFound(Item{Alias: e.alias, Block: int(number), TrustedEntry: true}, bytes.Clone(der), "entry "+store.Printable(e.alias))
 			default:
-				f.notice(0, KeyEntry, "entry %s is a key: not read", store.Printable(alias))
+				f.notice(0, UnreadableEntry, "entry %s is a certificate of a kind other than X.509", store.Printable(e.alias))
 			}
-		case tag == jksSecret && data[0] == 0xce:
-			f.notice(0, KeyEntry, "entry %s is a secret key: not read", store.Printable(alias))
+		})
+		switch {
+		case r.short || e.tag == jksCert:
+		case e.tag == jksKey && reading.anchors:
+			f.notice(0, KeyEntry, "entry %s is a key with its own certificates: not read", store.Printable(e.alias))
+		case e.tag == jksKey:
+			f.notice(0, KeyEntry, "entry %s is a key: not read", store.Printable(e.alias))
+		case e.tag == jksSecret && data[0] == 0xce:
+			f.notice(0, KeyEntry, "entry %s is a secret key: not read", store.Printable(e.alias))
 			left := count - number
 			if left > 0 && r.skipObject() {
 				continue
 			}
 			if left > 0 {
-				f.notice(0, UnreadableEntry, "the %d entries after entry %s cannot be read: it does not tell its length", left, store.Printable(alias))
+				f.notice(0, UnreadableEntry, "the %d entries after entry %s cannot be read: it does not tell its length", left, store.Printable(e.alias))
 			}
 			return f, nil
 		default:
@@ -135,6 +122,34 @@ func (r *jksReader) utf() string {
 		return javaString(r.bytes(uint32(binary.BigEndian.Uint16(b))))
 	}
 	return ""
+}
+
+// jksEntry is what an entry begins with.
+type jksEntry struct {
+	tag   uint32
+	alias string
+}
+
+// entry reads an entry, of a secret key only the beginning, and calls each for
+// every certificate in it.
+func (r *jksReader) entry(each func(e *jksEntry, i uint32, der []byte, x509 bool)) jksEntry {
+	e := jksEntry{tag: r.u4(), alias: r.utf()}
+	r.bytes(8)
+	length := uint32(1)
+	switch e.tag {
+	case jksKey:
+		r.bytes(r.u4())
+		length = r.u4()
+	case jksCert:
+	default:
+		return e
+	}
+	for i := uint32(0); i < length && !r.short; i++ {
+		if der, x509 := r.certificate(); !r.short {
+			each(&e, i, der, x509)
+		}
+	}
+	return e
 }
 
 // skipObject goes to the entry that follows a serialized object, whose length

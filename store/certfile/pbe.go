@@ -19,7 +19,8 @@ import (
 )
 
 // Encryption with a password, as PKCS#12 files of the last thirty years have
-// it: the schemes of RFC 7292, C, and those of RFC 8018. It is only read.
+// it: the schemes of RFC 7292, C, and those of RFC 8018. Nothing new is begun
+// with them: a keystore that is changed keeps what it has.
 
 // The object identifiers, in DER without tag and length.
 const (
@@ -116,56 +117,64 @@ func number(value []byte) int {
 
 var errScheme = store.Because(store.ErrUnsupported, "it is encrypted in a way that is not known here")
 
+// cryptor is a cipher with the key and all else that a password and an
+// AlgorithmIdentifier make of it.
+type cryptor struct {
+	block cipher.Block
+	iv    []byte
+	rc4   []byte // the key, in place of a block
+}
+
 // decrypt decrypts what the algorithm, the content of an AlgorithmIdentifier,
 // has encrypted. A wrong password usually gives something that ends wrongly, an
 // error of the kind [store.ErrSecret].
 func (r *reading) decrypt(algorithm, data []byte, p password) ([]byte, error) {
+	c, err := r.cryptor(algorithm, p)
+	if err != nil {
+		return nil, err
+	}
+	return c.decrypt(data)
+}
+
+func (r *reading) cryptor(algorithm []byte, p password) (c cryptor, err error) {
 	oid, params, ok := take(algorithm, tagOID)
 	params, _, found := take(params, tagSequence)
 	if !ok || !found {
-		return nil, errScheme
+		return c, errScheme
 	}
 	if string(oid) == oidPBES2 {
-		return r.decryptPBES2(params, data, p)
+		return r.cryptorPBES2(params, p)
 	}
 	scheme, ok := pkcs12Schemes[lastArc(oid, oidPKCS12PBE)]
 	salt, rest, found := take(params, tagOctetString)
 	count, _, counted := take(rest, tagInteger)
 	if !ok || !found || !counted {
-		return nil, errScheme
+		return c, errScheme
 	}
 	key, err := r.pkcs12Key(sha1.New, p.bmp, salt, number(count), 1, scheme.key)
 	if err != nil {
-		return nil, err
+		return c, err
 	}
 	if scheme.block == nil {
-		stream, err := rc4.NewCipher(key)
-		if err != nil {
-			return nil, errScheme
-		}
-		out := make([]byte, len(data))
-		stream.XORKeyStream(out, data)
-		return out, nil
+		return cryptor{rc4: key}, nil
 	}
-	iv, err := r.pkcs12Key(sha1.New, p.bmp, salt, number(count), 2, 8)
-	if err != nil {
-		return nil, err
+	if c.iv, err = r.pkcs12Key(sha1.New, p.bmp, salt, number(count), 2, 8); err != nil {
+		return c, err
 	}
-	block, err := scheme.block(key)
-	if err != nil {
-		return nil, errScheme
+	if c.block, err = scheme.block(key); err != nil {
+		return c, errScheme
 	}
-	return decryptCBC(block, iv, data)
+	return c, nil
 }
 
-// decryptPBES2 reads PBES2-params ::= SEQUENCE { keyDerivationFunc,
+// cryptorPBES2 reads PBES2-params ::= SEQUENCE { keyDerivationFunc,
 // encryptionScheme } (RFC 8018, A.4).
-func (r *reading) decryptPBES2(params, data []byte, p password) ([]byte, error) {
+func (r *reading) cryptorPBES2(params []byte, p password) (c cryptor, err error) {
 	kdf, rest, ok := take(params, tagSequence)
 	scheme, _, found := take(rest, tagSequence)
 	cipherOID, cipherParams, known := take(scheme, tagOID)
 	if !ok || !found || !known {
-		return nil, errScheme
+		return c, errScheme
 	}
 	iv, _, hasIV := take(cipherParams, tagOctetString)
 	var size int
@@ -183,17 +192,17 @@ func (r *reading) decryptPBES2(params, data []byte, p password) ([]byte, error) 
 		}
 	}
 	if size == 0 || !hasIV {
-		return nil, errScheme
+		return c, errScheme
 	}
 	key, err := r.pbkdf2(kdf, p.utf8, size)
 	if err != nil {
-		return nil, err
+		return c, err
 	}
-	b, err := block(key)
-	if err != nil {
-		return nil, errScheme
+	c.iv = iv
+	if c.block, err = block(key); err != nil {
+		return c, errScheme
 	}
-	return decryptCBC(b, iv, data)
+	return c, nil
 }
 
 // pbkdf2 makes a key of that size, as the content of an AlgorithmIdentifier
@@ -238,18 +247,43 @@ func (r *reading) pbkdf2(kdf, password []byte, size int) ([]byte, error) {
 // errPassword is what decrypting with a wrong password usually gives.
 var errPassword = store.Because(store.ErrSecret, "the password is wrong")
 
-func decryptCBC(block cipher.Block, iv, data []byte) ([]byte, error) {
-	size := block.BlockSize()
-	if len(iv) != size || len(data) == 0 || len(data)%size != 0 {
+func (c cryptor) decrypt(data []byte) ([]byte, error) {
+	out := make([]byte, len(data))
+	if c.rc4 != nil {
+		return out, c.stream(out, data)
+	}
+	size := c.block.BlockSize()
+	if len(c.iv) != size || len(data) == 0 || len(data)%size != 0 {
 		return nil, store.Because(store.ErrCorrupt, "what is encrypted is cut short")
 	}
-	out := make([]byte, len(data))
-	cipher.NewCBCDecrypter(block, iv).CryptBlocks(out, data)
+	cipher.NewCBCDecrypter(c.block, c.iv).CryptBlocks(out, data)
 	pad := int(out[len(out)-1])
 	if pad < 1 || pad > size || !bytes.Equal(out[len(out)-pad:], bytes.Repeat([]byte{byte(pad)}, pad)) {
 		return nil, errPassword
 	}
 	return out[:len(out)-pad], nil
+}
+
+// encrypt is the reverse of decrypt, under the same key and initial vector.
+func (c cryptor) encrypt(data []byte) ([]byte, error) {
+	if c.rc4 != nil {
+		out := make([]byte, len(data))
+		return out, c.stream(out, data)
+	}
+	size := c.block.BlockSize()
+	pad := size - len(data)%size
+	out := append(bytes.Clone(data), bytes.Repeat([]byte{byte(pad)}, pad)...)
+	cipher.NewCBCEncrypter(c.block, c.iv).CryptBlocks(out, out)
+	return out, nil
+}
+
+func (c cryptor) stream(out, data []byte) error {
+	s, err := rc4.NewCipher(c.rc4)
+	if err != nil {
+		return errScheme
+	}
+	s.XORKeyStream(out, data)
+	return nil
 }
 
 // pkcs12Key derives size bytes for a purpose: 1 a key, 2 an initial vector, 3
@@ -296,48 +330,58 @@ func (r *reading) pkcs12Key(newHash func() hash.Hash, password, salt []byte, ite
 	}
 }
 
-// macFits reports whether MacData (RFC 7292, 4; RFC 9579) of content was made
-// with the password.
+// maker makes the digest that MacData has.
+type maker struct {
+	newHash func() hash.Hash
+	key     []byte
+}
+
+func (m maker) sum(content []byte) []byte {
+	mac := hmac.New(m.newHash, m.key)
+	mac.Write(content)
+	return mac.Sum(nil)
+}
+
+// macFits reports whether MacData of content was made with the password, and
+// returns what makes it.
+func (r *reading) macFits(macData, content []byte, p password) (maker, bool, error) {
+	m, digest, err := r.maker(macData, p)
+	return m, err == nil && hmac.Equal(m.sum(content), digest), err
+}
+
+// maker reads MacData (RFC 7292, 4; RFC 9579).
 //
 //	MacData ::= SEQUENCE { DigestInfo, salt OCTET STRING, iterations INTEGER DEFAULT 1 }
-func (r *reading) macFits(macData, content []byte, p password) (bool, error) {
+func (r *reading) maker(macData []byte, p password) (m maker, digest []byte, err error) {
 	info, rest, ok := take(macData, tagSequence)
 	algorithm, digest, found := take(info, tagSequence)
 	digest, _, known := take(digest, tagOctetString)
 	salt, rest, salted := take(rest, tagOctetString)
 	if !ok || !found || !known || !salted {
-		return false, store.Because(store.ErrCorrupt, "its digest cannot be read")
+		return m, nil, store.Because(store.ErrCorrupt, "its digest cannot be read")
 	}
 	iterations := 1
 	if count, _, ok := take(rest, tagInteger); ok {
 		iterations = number(count)
 	}
 	oid, params, _ := take(algorithm, tagOID)
-	var newHash func() hash.Hash
-	var key []byte
-	var err error
 	if string(oid) == oidPBMAC1 {
 		params, _, _ = take(params, tagSequence)
 		kdf, rest, _ := take(params, tagSequence)
 		scheme, _, _ := take(rest, tagSequence)
 		hmacOID, _, _ := take(scheme, tagOID)
-		if newHash = hmacHashes[lastArc(hmacOID, oidHMAC)]; newHash == nil {
-			return false, errScheme
+		if m.newHash = hmacHashes[lastArc(hmacOID, oidHMAC)]; m.newHash == nil {
+			return m, nil, errScheme
 		}
-		key, err = r.pbkdf2(kdf, p.utf8, 0)
-	} else {
-		if newHash = sha2Hashes[lastArc(oid, oidSHA2)]; string(oid) == oidSHA1 {
-			newHash = sha1.New
-		}
-		if newHash == nil {
-			return false, errScheme
-		}
-		key, err = r.pkcs12Key(newHash, p.bmp, salt, iterations, 3, newHash().Size())
+		m.key, err = r.pbkdf2(kdf, p.utf8, 0)
+		return m, digest, err
 	}
-	if err != nil {
-		return false, err
+	if m.newHash = sha2Hashes[lastArc(oid, oidSHA2)]; string(oid) == oidSHA1 {
+		m.newHash = sha1.New
 	}
-	mac := hmac.New(newHash, key)
-	mac.Write(content)
-	return hmac.Equal(mac.Sum(nil), digest), nil
+	if m.newHash == nil {
+		return m, nil, errScheme
+	}
+	m.key, err = r.pkcs12Key(m.newHash, p.bmp, salt, iterations, 3, m.newHash().Size())
+	return m, digest, err
 }

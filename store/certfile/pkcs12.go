@@ -146,7 +146,7 @@ func (p *p12Reader) choose() {
 	}
 	p.chosen = true
 	for i, candidate := range p.passwords {
-		fits, err := p.macFits(p.macData, p.signed, candidate)
+		_, fits, err := p.macFits(p.macData, p.signed, candidate)
 		if fits {
 			p.passwords = p.passwords[i : i+1]
 			return

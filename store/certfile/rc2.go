@@ -25,8 +25,8 @@ const rc2Pi = "" +
 	"\x0d\x38\x34\x1b\xab\x33\xff\xb0\xbb\x48\x0c\x5f\xb9\xb1\xcd\x2e" +
 	"\xc5\xf3\xdb\x47\xe5\xa5\x9c\x77\x0a\xa6\x20\x68\xfe\x7f\xc1\xad"
 
-// rc2 decrypts the cipher of old PKCS#12 files (RFC 2268). It is read, never
-// written.
+// rc2 is the cipher of old PKCS#12 files (RFC 2268): nothing new is begun with
+// it.
 type rc2 struct{ k [64]uint16 }
 
 // newRC2 expands a key; all its bits are effective.
@@ -49,7 +49,36 @@ func newRC2(key []byte) cipher.Block {
 
 func (c *rc2) BlockSize() int { return 8 }
 
-func (c *rc2) Encrypt(dst, src []byte) { panic("certfile: RC2 is only read") }
+func (c *rc2) Encrypt(dst, src []byte) {
+	var r [4]uint16
+	for i := range r {
+		r[i] = binary.LittleEndian.Uint16(src[2*i:])
+	}
+	at := 0
+	mix := func(rounds int) {
+		for range rounds {
+			for i := range 4 {
+				a, b, d := r[(i+3)%4], r[(i+2)%4], r[(i+1)%4]
+				r[i] += c.k[at] + a&b + ^a&d
+				r[i] = bits.RotateLeft16(r[i], [4]int{1, 2, 3, 5}[i])
+				at++
+			}
+		}
+	}
+	mash := func() {
+		for i := range 4 {
+			r[i] += c.k[r[(i+3)%4]&63]
+		}
+	}
+	mix(5)
+	mash()
+	mix(6)
+	mash()
+	mix(5)
+	for i := range r {
+		binary.LittleEndian.PutUint16(dst[2*i:], r[i])
+	}
+}
 
 func (c *rc2) Decrypt(dst, src []byte) {
 	var r [4]uint16

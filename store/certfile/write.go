@@ -130,28 +130,40 @@ const javaPassword = "changeit"
 func encodeJKS(list []Written, o WriteOptions) ([]byte, error) {
 	out := binary.BigEndian.AppendUint32([]byte(magicJKS), 2)
 	out = binary.BigEndian.AppendUint32(out, uint32(len(list)))
-	text := func(s string) {
-		b := modifiedUTF8(s)
-		out = append(binary.BigEndian.AppendUint16(out, uint16(len(b))), b...)
-	}
 	for _, c := range list {
-		out = binary.BigEndian.AppendUint32(out, jksCert)
-		text(c.alias())
-		out = binary.BigEndian.AppendUint64(out, uint64(o.Now.UnixMilli()))
-		text("X.509")
-		out = append(binary.BigEndian.AppendUint32(out, uint32(len(c.Cert.Raw))), c.Cert.Raw...)
+		out = appendJKS(out, 2, c.alias(), c.Cert, o.Now)
 	}
 	password := o.Password
 	if len(password) == 0 {
 		password = []byte(javaPassword)
 	}
+	return append(out, jksSum(password, out)...), nil
+}
+
+// appendJKS appends an entry for a certificate.
+func appendJKS(out []byte, version uint32, alias string, c *store.Cert, made time.Time) []byte {
+	text := func(s string) {
+		b := modifiedUTF8(s)
+		out = append(binary.BigEndian.AppendUint16(out, uint16(len(b))), b...)
+	}
+	out = binary.BigEndian.AppendUint32(out, jksCert)
+	text(alias)
+	out = binary.BigEndian.AppendUint64(out, uint64(made.UnixMilli()))
+	if version == 2 {
+		text("X.509")
+	}
+	return append(binary.BigEndian.AppendUint32(out, uint32(len(c.Raw))), c.Raw...)
+}
+
+// jksSum returns the digest that follows body.
+func jksSum(password, body []byte) []byte {
 	digest := sha1.New()
 	for _, unit := range utf16.Encode([]rune(string(password))) {
 		digest.Write([]byte{byte(unit >> 8), byte(unit)})
 	}
 	digest.Write([]byte("Mighty Aphrodite"))
-	digest.Write(out)
-	return digest.Sum(out), nil
+	digest.Write(body)
+	return digest.Sum(nil)
 }
 
 // modifiedUTF8 is what [javaString] reads, for text without zeros and within
@@ -206,6 +218,7 @@ func encodeProfile(list []Written, _ WriteOptions) ([]byte, error) {
 	<key>PayloadDisplayName</key><string>Certificates</string>
 	<key>PayloadIdentifier</key><string>certtrust.profile.%s</string>
 	<key>PayloadType</key><string>Configuration</string>
+	<key>PayloadScope</key><string>System</string>
 	<key>PayloadUUID</key><string>%s</string>
 	<key>PayloadVersion</key><integer>1</integer>
 </dict>

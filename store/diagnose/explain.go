@@ -359,7 +359,9 @@ func isManual(address string) bool {
 	return slices.ContainsFunc(manuals, func(m string) bool { return strings.HasPrefix(strings.ToLower(address), m) })
 }
 
-var hostLabel = regexp.MustCompile(`^[0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?$`)
+var hostLabel = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?$`)
+})
 
 // cleanHost returns a host as it may stand in a command line: nothing but an IP
 // address or an ASCII name is one.
@@ -373,7 +375,7 @@ func cleanHost(host string) (string, bool) {
 		return "", false
 	}
 	for label := range strings.SplitSeq(host, ".") {
-		if !hostLabel.MatchString(label) {
+		if !hostLabel().MatchString(label) {
 			return "", false
 		}
 	}

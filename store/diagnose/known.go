@@ -93,6 +93,10 @@ func KnownBad(c *store.Cert) string {
 	return bad.name
 }
 
+// KnownBadHash returns what is known against a certificate by its fingerprint
+// alone, where there is nothing more of it.
+func KnownBadHash(f store.Fingerprint) string { return badRoots()[f.String()].name }
+
 func knownBad(list map[string]badRoot, n *node) (badRoot, bool) {
 	if b, ok := list[n.SHA256.String()]; ok {
 		return b, true

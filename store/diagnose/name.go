@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/certtrust/certtrust/store"
 )
@@ -41,20 +42,24 @@ func covers(n *node, host string) bool {
 
 // defaults are the certificates that servers present when they have none for
 // the name: of the subject or the issuer.
-var defaults = []struct {
+var defaults = sync.OnceValue(func() []defaultName {
+	return []defaultName{
+		{"Kubernetes Ingress", regexp.MustCompile(`(?i)^Kubernetes Ingress Controller Fake Certificate$`)},
+		{"Traefik", regexp.MustCompile(`^TRAEFIK DEFAULT CERT$`)},
+		{"Plesk", regexp.MustCompile(`^(Plesk|Parallels Panel)$`)},
+		{"badssl", regexp.MustCompile(`^badssl-fallback-unknown-subdomain-or-no-sni$`)},
+		{"Apache", regexp.MustCompile(`^localhost\.localdomain$`)},
+		{"cPanel", regexp.MustCompile(`(?i)^cpanel default`)},
+		{"HAProxy", regexp.MustCompile(`(?i)^haproxy default`)},
+		{"IIS", regexp.MustCompile(`^WMSvc-`)},
+		{"Azure", regexp.MustCompile(`^\*\.azurewebsites\.net$`)},
+		{"Debian", regexp.MustCompile(`(?i)^(ssl-cert-)?snakeoil`)},
+	}
+})
+
+type defaultName struct {
 	product string
 	pattern *regexp.Regexp
-}{
-	{"Kubernetes Ingress", regexp.MustCompile(`(?i)^Kubernetes Ingress Controller Fake Certificate$`)},
-	{"Traefik", regexp.MustCompile(`^TRAEFIK DEFAULT CERT$`)},
-	{"Plesk", regexp.MustCompile(`^(Plesk|Parallels Panel)$`)},
-	{"badssl", regexp.MustCompile(`^badssl-fallback-unknown-subdomain-or-no-sni$`)},
-	{"Apache", regexp.MustCompile(`^localhost\.localdomain$`)},
-	{"cPanel", regexp.MustCompile(`(?i)^cpanel default`)},
-	{"HAProxy", regexp.MustCompile(`(?i)^haproxy default`)},
-	{"IIS", regexp.MustCompile(`^WMSvc-`)},
-	{"Azure", regexp.MustCompile(`^\*\.azurewebsites\.net$`)},
-	{"Debian", regexp.MustCompile(`(?i)^(ssl-cert-)?snakeoil`)},
 }
 
 // judgeName tells whether the certificate is for the host, and if not, why.
@@ -84,7 +89,7 @@ func (e *engine) judgeName() (out []finding) {
 }
 
 func (e *engine) defaultProduct(n *node) string {
-	for _, d := range defaults {
+	for _, d := range defaults() {
 		if d.pattern.MatchString(n.common()) || slices.ContainsFunc(n.dns[:min(len(n.dns), 20)], d.pattern.MatchString) {
 			return d.product
 		}

@@ -44,7 +44,8 @@ type App struct {
 	// or empty.
 	WriteDir func(dir string, files []certfile.DirFile) error
 
-	args []string // the arguments as given
+	args  []string   // the arguments as given
+	image *host.Host // the offline root that the command is about, nil for this machine
 }
 
 // Main runs the program on this machine with the arguments args, the first
@@ -53,8 +54,15 @@ func Main(version string, args []string) int {
 	if version == "" {
 		version = builtVersion()
 	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
 	return here(version, args[0]).interruptibly(args)
 }
+
+// garbage is how much of it may gather, in percent of what is in use, before it is
+// collected: a command ends soon, and most of them before that.
+const garbage = 400
 
 // here returns the program on this machine, which was called by the name self.
 func here(version, self string) *App {
@@ -112,9 +120,11 @@ func builtVersion() string {
 // Run runs one command line and returns the exit code.
 func (a *App) Run(ctx context.Context, args []string) int {
 	a.Streams.Stop = ctx.Done()
-	tree := a.tree()
 	if len(args) > 0 {
 		a.args = args[1:]
+	}
+	tree := a.tree()
+	if len(args) > 0 {
 		args = append([]string{args[0]}, permute(tree, args[1:])...)
 	}
 	r := &result{stop: func() {}}
@@ -192,7 +202,7 @@ verdict: not reachable, or no TLS; 130 interrupted.`,
 		Commands: []*cli.Command{
 			a.listCommand(), a.showCommand(), a.storesCommand(),
 			a.trustCommand(), a.importCommand(), a.distrustCommand(), a.removeCommand(),
-			a.diagnoseCommand(), a.explainCommand(), a.fetchCommand(),
+			a.diagnoseCommand(), a.explainCommand(), a.fetchCommand(), a.auditCommand(), a.diffCommand(),
 			a.exportCommand(), a.historyCommand(), a.undoCommand(), a.repairCommand(), a.linkCommand(),
 			completionCommand(), a.helpCommand(), a.versionCommand(),
 			completeCommand(a.values), a.partCommand(), a.journalCommand(), a.userCommand(),
@@ -204,7 +214,7 @@ verdict: not reachable, or no TLS; 130 interrupted.`,
 		}
 	}
 	harden(tree)
-	setHelp(tree)
+	setHelp(tree, a.args)
 	return tree
 }
 
@@ -245,6 +255,10 @@ func formatsOf(command string) []string {
 		return exportFormats()
 	case "fetch":
 		return fetchFormats
+	case "audit":
+		return render.AuditFormats()
+	case "diff":
+		return render.DiffFormats()
 	}
 	return render.Formats()
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/platform/journal"
 	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/audit"
 )
 
 // Some of a change may need other rights than this process has. That part is
@@ -162,6 +163,10 @@ func (a *App) values(flag, command string) []candidate {
 			out = append(out, candidate{string(f.Info().ID), f.Info().Title})
 		}
 		return out
+	case flag == "fail-on" && command == "audit":
+		lists["fail-on"] = stringsOf(audit.Severities())
+	case flag == "against":
+		lists["against"] = []string{"mozilla"}
 	case flag == "format":
 		lists["format"] = formatsOf(command)
 	case flag == "" && command == "undo":

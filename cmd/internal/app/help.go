@@ -56,13 +56,18 @@ func (a *App) versionCommand() *cli.Command {
 const helpWidth = 80
 
 // setHelp gives the tree, which is complete, the help that the cli package
-// prints where it is asked for.
-func setHelp(tree *cli.App) {
+// prints where it is asked for. Putting it together takes longer than many a
+// command, so that of a command is left out if nothing on the command line asks
+// for help.
+func setHelp(tree *cli.App, args []string) {
 	tree.CustomAppHelpTemplate = escapeTemplate(helpText(tree, nil))
+	asked := slices.ContainsFunc(args, mayAskForHelp)
 	var set func(path []*cli.Command)
 	set = func(path []*cli.Command) {
 		c := path[len(path)-1]
-		c.CustomHelpTemplate = escapeTemplate(helpText(tree, path))
+		if asked || len(c.Subcommands) > 0 {
+			c.CustomHelpTemplate = escapeTemplate(helpText(tree, path))
+		}
 		for _, sub := range c.Subcommands {
 			set(append(slices.Clip(path), sub))
 		}
@@ -70,6 +75,12 @@ func setHelp(tree *cli.App) {
 	for _, c := range tree.Commands {
 		set([]*cli.Command{c})
 	}
+}
+
+// mayAskForHelp reports whether an argument could be the command or flag for help,
+// or several flags in one that end with it.
+func mayAskForHelp(arg string) bool {
+	return arg == "help" || arg == "h" || strings.HasPrefix(arg, "-") && strings.Contains(arg, "h")
 }
 
 // The cli package takes help for a text/template.

@@ -2,8 +2,12 @@ package app
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -29,12 +33,14 @@ a person has seen it and said yes.
    certtrust trust ca.pem --dry-run
    sudo certtrust trust ca.pem
    sudo certtrust trust https://ca.example.com/root.crt --fingerprint SHA256
+   sudo certtrust trust renewed.pem --replaces old.pem
    sudo certtrust trust --from intranet.example.com --fingerprint SHA256`,
 		Flags: slices.Concat(selectFlags(), trustFlags(), changeFlags(), passwordFlags(), targetFlags(), []cli.Flag{
 			&cli.StringFlag{Name: "from", Usage: "the root of the chain that the server `HOST` or HOST:PORT sends, or names"},
 			&cli.BoolFlag{Name: "leaf", Usage: "with --from: the server's own certificate, and not who issued it"},
 			&cli.StringSliceFlag{Name: "fingerprint", Usage: "of the certificates in the file, only the one with this SHA-256 `FINGERPRINT`"},
 			&cli.BoolFlag{Name: "all", Usage: "all roots in the file, if there are several"},
+			replacesFlag(),
 		}),
 		Action: func(c *cli.Context) error { return a.entrust(c, false) },
 	}
@@ -96,7 +102,8 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 	if err != nil {
 		return err
 	}
-	list, err := a.inputs(c, newReader(c.Context, found))
+	stores := newReader(c.Context, found)
+	list, err := a.inputs(c, stores)
 	if err != nil {
 		return err
 	}
@@ -115,11 +122,12 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 	var taken, stored []given
 	place := bulk && slices.ContainsFunc(found, func(f platform.Found) bool { return slices.Contains(f.Info().Express.Decisions, store.Unspecified) })
 	hasRoot := slices.ContainsFunc(list, func(g given) bool { return g.cert.Kind() == "root" && (!g.server || c.Bool("leaf")) })
-	for _, g := range list {
-		concerns := store.Concerns(g.cert, a.Host.Now())
+	all := concernsOf(list, a.Host.Now())
+	for i, g := range list {
+		concerns := all[i]
 		kind := g.cert.Kind()
-		tell := func(action, reason string, concerns []store.Concern) {
-			ch.certificates = append(ch.certificates, a.told(g, action, reason, concerns))
+		tell := func(action, reason string, overridden []store.Concern) {
+			ch.certificates = append(ch.certificates, a.told(g, action, reason, overridden, concerns))
 		}
 		if reason := skip(g, kind, hasRoot, allowed, c); reason != "" {
 			if place && kind == "intermediate" && !g.item.Distrusted {
@@ -151,7 +159,14 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 		return &store.Error{Err: store.Because(store.ErrInput, "%s holds several certificates that could be trusted: %s", store.Printable(file), names(taken)),
 			Hint: "choose one with --fingerprint, or take all with --all"}
 	}
-	ch.want = func(i store.Info) []store.Change { return append(trustIn(i, taken, purposes), storeIn(i, stored)...) }
+	old, err := a.replaced(c, stores, taken)
+	if err != nil {
+		return err
+	}
+	ch.certificates = append(ch.certificates, old.certificates...)
+	ch.want = func(i store.Info) []store.Change {
+		return slices.Concat(trustIn(i, taken, purposes), storeIn(i, stored), old.wants[i.ID])
+	}
 	if len(taken) == 0 && (len(stored) == 0 || len(refused) > 0) {
 		if len(refused) == 0 {
 			return usage("there is no certificate authority in the input")
@@ -173,13 +188,31 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 	return ch.run(found)
 }
 
-// told describes what is done with a certificate, and what it is.
-func (a *App) told(g given, action, reason string, concerns []store.Concern) render.ChangeCertificate {
-	out := render.NewChangeCertificate(g.cert, action, reason, concerns)
+// concernsOf returns what speaks against each certificate. Their signatures take
+// time, so it is found out by all processors.
+func concernsOf(list []given, at time.Time) [][]store.Concern {
+	out := make([][]store.Concern, len(list))
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(runtime.NumCPU(), len(list)) {
+		workers.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(list)); i = next.Add(1) - 1 {
+				out[i] = store.Concerns(list[i].cert, at)
+			}
+		})
+	}
+	workers.Wait()
+	return out
+}
+
+// told describes what is done with a certificate, and what it is: all that
+// speaks against it, and what of that was overridden.
+func (a *App) told(g given, action, reason string, overridden, all []store.Concern) render.ChangeCertificate {
+	out := render.NewChangeCertificate(g.cert, action, reason, overridden)
 	if g.item.Cert != nil {
 		out.From = g.place()
 	}
-	for _, concern := range store.Concerns(g.cert, a.Host.Now()) {
+	for _, concern := range all {
 		if concern.Code != out.Kind {
 			out.Traits = append(out.Traits, concern.Code)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/google/jsonschema-go/jsonschema"
 
 	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/audit"
 )
 
 // schemas are the documents that have a schema in testdata/schema.
@@ -34,6 +35,14 @@ var schemas = []struct {
 		Results []map[string]any `json:"results"`
 	}{}, []string{Schema("diagnose-list")}},
 	{"diagnose-list-header", DiagnoseHeader{}, []string{Schema("diagnose-list")}},
+	{"audit", AuditDoc{}, []string{Schema("audit")}},
+	{"audit-header", AuditHeader{}, []string{Schema("audit")}},
+	{"finding", AuditFindingLine{}, []string{Schema("finding")}},
+	{"audit-summary", AuditSummaryLine{}, []string{Schema("audit-summary")}},
+	{"audit-rules", RulesDoc{}, []string{Schema("audit-rules")}},
+	{"baseline", audit.Baseline{}, []string{audit.BaselineSchema}},
+	{"inventory", InventoryDoc{}, []string{Schema("inventory")}},
+	{"diff", DiffDoc{}, []string{Schema("diff")}},
 	{"explain", ExplainDoc{}, []string{Schema("explain")}},
 	{"export", ExportDoc{}, []string{Schema("export")}},
 	{"fetch", FetchDoc{}, []string{Schema("fetch")}},
@@ -171,8 +180,11 @@ func TestGoldensFollowTheirSchemas(t *testing.T) {
 			continue
 		}
 		schema := "list-header"
-		if strings.HasPrefix(filepath.Base(file), "diagnose-") {
+		switch name := filepath.Base(file); {
+		case strings.HasPrefix(name, "diagnose-"):
 			schema = "diagnose-list-header"
+		case strings.HasPrefix(name, "audit"):
+			schema = "audit-header"
 		}
 		for line := range bytes.Lines(data) {
 			validate(file, schema, line)

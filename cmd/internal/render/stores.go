@@ -99,6 +99,9 @@ func note(i store.Info) string {
 	if i.DerivedFrom != "" {
 		notes = append(notes, "follows "+string(i.DerivedFrom))
 	}
+	if i.Asks != "" {
+		notes = append(notes, "a change takes "+i.Asks)
+	}
 	for _, o := range []*store.Obstacle{i.Access.Read, i.Access.Write} {
 		if o == nil {
 			continue

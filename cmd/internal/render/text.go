@@ -12,6 +12,8 @@ type textWriter struct {
 	s     *term.Streams
 	err   error
 	begun bool
+	// record is told of fields, instead of their being written; nil = they are.
+	record func(key string, values []Cell)
 }
 
 // line writes its words, which must be safe, as one line.
@@ -47,6 +49,10 @@ const keyWidth = 20
 // field writes "key: value", further values below the first one, and nothing
 // if there is none.
 func (w *textWriter) field(key string, values ...Cell) {
+	if w.record != nil {
+		w.record(key, values)
+		return
+	}
 	label := w.s.Paint(term.Dim, fmt.Sprintf("%-*s", keyWidth, key+":"))
 	for _, v := range values {
 		if v.Text == "" {

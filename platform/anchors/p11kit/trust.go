@@ -1,11 +1,15 @@
 package p11kit
 
 import (
+	"bytes"
 	"encoding/asn1"
+	"encoding/pem"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/certfile"
 )
 
 // Standing is what the place of a file says about what is in it.
@@ -47,7 +51,9 @@ type Cert struct {
 	// makes it one.
 	CA, Stapled bool
 	// Purposes are those that it is limited to, nil = none, so it is for all.
+	// Narrowed: by the system, and not by the certificate itself.
 	Purposes []store.Purpose
+	Narrowed bool
 	// NameConstraints: its names are limited by an extension that is stapled to
 	// it, which no reader of a bundle sees.
 	NameConstraints bool
@@ -175,6 +181,7 @@ func (c *Cert) extend(stapled []*store.Extension) {
 			c.Stapled = c.CA
 		case oidUsages:
 			c.Purposes = purposes(e.Value)
+			c.Narrowed = !slices.Contains(c.Purposes, store.PurposeAny)
 		case oidRejects:
 			rejected = purposes(e.Value)
 		case oidNames:
@@ -197,4 +204,37 @@ func purposes(der []byte) []store.Purpose {
 		out = append(out, store.PurposeOfOID(oid))
 	}
 	return out
+}
+
+// Authority writes a certificate that is no authority so that p11-kit takes it
+// for one, and its bundles hold it: as an anchor of its own, with the constraint
+// stapled to it.
+func Authority(c *store.Cert) ([]byte, error) {
+	value, err := asn1.Marshal(struct{ CA bool }{true})
+	if err != nil {
+		return nil, err
+	}
+	oid, err := parseOID(oidConstraints)
+	if err != nil {
+		return nil, err
+	}
+	ext, err := asn1.Marshal(struct {
+		ID       asn1.ObjectIdentifier
+		Critical bool
+		Value    []byte
+	}{oid, true, value})
+	if err != nil {
+		return nil, err
+	}
+	if c.SPKI == nil {
+		return nil, store.Because(store.ErrInput, "its key cannot be read")
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s\nclass: certificate\ncertificate-type: x-509\ntrusted: true\n%s\n", header, certfile.EncodePEM(c))
+	fmt.Fprintf(&b, "%s\nclass: %s\nobject-id: %s\nvalue: \"", header, classExtension, oidConstraints)
+	for _, x := range ext {
+		fmt.Fprintf(&b, "%%%02x", x)
+	}
+	fmt.Fprintf(&b, "\"\n%s", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: c.SPKI}))
+	return b.Bytes(), nil
 }

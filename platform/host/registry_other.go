@@ -1,0 +1,5 @@
+//go:build !windows
+
+package host
+
+func readRegistry(string) (values map[string]string, subkeys []string) { return nil, nil }

@@ -1,0 +1,262 @@
+package java
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/certfile"
+)
+
+// aliasPrefix begins the aliases that are given here.
+const aliasPrefix = "certtrust-"
+
+// alias returns the name of a certificate in a keystore: one that can be read,
+// that no other has, and that needs no quotes anywhere. Java takes upper and
+// lower case for the same.
+func alias(c *store.Cert, label string) string {
+	const longest = 40
+	var out []rune
+	for _, r := range store.Printable(label) {
+		r = unicode.ToLower(r)
+		switch {
+		case len(out) == longest:
+		case r <= 0xffff && (unicode.IsLetter(r) && !unicode.IsUpper(r) || unicode.IsDigit(r)):
+			out = append(out, r)
+		case len(out) > 0 && out[len(out)-1] != '-':
+			out = append(out, '-')
+		}
+	}
+	name := strings.Trim(string(out), "-")
+	if name != "" {
+		name += "-"
+	}
+	return aliasPrefix + name + c.SHA256.Short()
+}
+
+// planner turns changes into steps and the entries as they will be.
+type planner struct {
+	s       *Store
+	plan    store.Plan
+	edit    *certfile.Edit
+	entries []certfile.KeystoreEntry
+	temps   []string // files that a kill has left, to be removed
+}
+
+func (s *Store) newPlanner(st *state) *planner {
+	return &planner{s: s, edit: st.edit, entries: slices.Clone(st.edit.Entries),
+		plan: store.Plan{Store: s.info.ID, Basis: st.digest(), Steps: []store.Step{}}}
+}
+
+// Plan returns the steps to what is wanted.
+func (s *Store) Plan(ctx context.Context, want []store.Change) (store.Plan, error) {
+	if err := s.ask(ctx, true); err != nil {
+		return store.Plan{}, s.fail("plan", err)
+	}
+	st, err := s.readable(ctx)
+	if err != nil {
+		return store.Plan{}, s.fail("plan", err)
+	}
+	p := s.newPlanner(st)
+	p.changes(want)
+	return p.plan, nil
+}
+
+func (p *planner) changes(want []store.Change) {
+	p.plan.Want = want
+	for i, c := range want {
+		for _, before := range want[:i] {
+			if before.Fingerprint == c.Fingerprint && before.Item == c.Item && before.Absent != c.Absent {
+				p.refuse(c, store.Because(store.ErrConflict, "%s is wanted in two ways at once", c.Fingerprint.Short()))
+			}
+		}
+		if err := p.change(c); err != nil {
+			p.refuse(c, err)
+		}
+	}
+	slices.Reverse(p.plan.Undo) // the last step is taken back first
+	if len(p.plan.Steps) > 0 && p.s.o.own {
+		p.notice("programs in Java that run already heed this after they have been started again")
+	}
+}
+
+func (p *planner) refuse(c store.Change, err error) {
+	p.plan.Refused = append(p.plan.Refused, store.Refuse(c.Fingerprint, err))
+}
+
+func (p *planner) notice(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(p.plan.Notices, text) {
+		p.plan.Notices = append(p.plan.Notices, text)
+	}
+}
+
+// find returns the entries that a change is about, by their index.
+func (p *planner) find(c store.Change) (found []int) {
+	for i, e := range p.entries {
+		if e.Cert != nil && !e.Key && e.Cert.SHA256 == c.Fingerprint && (c.Item == "" || c.Item == e.Alias || c.Item == p.s.path) {
+			found = append(found, i)
+		}
+	}
+	return found
+}
+
+func (p *planner) change(c store.Change) error {
+	if c.DER != nil && store.FingerprintOf(c.DER) != c.Fingerprint {
+		return store.Because(store.ErrInput, "the certificate does not have the fingerprint that is given with it")
+	}
+	found := p.find(c)
+	anchor := slices.ContainsFunc(found, func(i int) bool { return p.entries[i].Trusted })
+	if c.Absent {
+		p.remove(found)
+		return nil
+	}
+	if c.Content != nil {
+		return p.restore(c)
+	}
+	if len(found) == 0 && c.DER == nil {
+		return store.Because(store.ErrNotFound, "the keystore does not hold it, so the certificate itself is needed")
+	}
+	cert := store.NewCert(c.DER)
+	if len(found) > 0 {
+		cert = p.entries[found[0]].Cert
+	}
+	wanted, err := p.wanted(c, cert, anchor)
+	switch {
+	case err != nil:
+		return err
+	case !wanted:
+		p.notice("a keystore cannot distrust: %s will not be in it at all", store.Printable(cert.Label()))
+		p.remove(found)
+		return nil
+	case anchor || c.Trust == nil:
+		return nil
+	case c.Item != "":
+		return store.Because(store.ErrNotFound, "there is no entry %s with this certificate", store.Printable(c.Item))
+	case cert.Parsed == nil:
+		return store.Because(store.ErrUnsupported, "Java would refuse the whole keystore for a certificate that is not well-formed")
+	}
+	label := cert.Label()
+	if c.Label != nil {
+		label = *c.Label
+	}
+	name := alias(cert, label)
+	for n := 2; p.taken(name); n++ {
+		name = fmt.Sprintf("%s-%d", alias(cert, label), n)
+	}
+	p.insert(len(p.entries), p.edit.NewEntry(name, cert, p.s.host.Now()))
+	return nil
+}
+
+// wanted reports whether a certificate is to be an anchor: the only thing that
+// a keystore can say of one.
+func (p *planner) wanted(c store.Change, cert *store.Cert, anchor bool) (bool, error) {
+	if cert.Version == 0 {
+		return false, store.Because(store.ErrInput, "it is not a certificate")
+	}
+	var now store.Trust
+	if anchor {
+		now = trusted()
+	}
+	if c.Trust == nil {
+		if !anchor {
+			return false, store.Because(store.ErrUnsupported, "a keystore holds a certificate only as trusted")
+		}
+		return true, nil
+	}
+	next := now.With(*c.Trust, c.Exact)
+	limited := func(r store.Rule) bool { return len(r.Hosts) > 0 || !r.DistrustAfter.IsZero() }
+	switch {
+	case slices.ContainsFunc(*c.Trust, limited):
+		return false, store.Because(store.ErrUnsupported, "a keystore cannot limit trust to hosts or dates")
+	case len(next) == 0:
+		return false, store.Because(store.ErrUnsupported, "a keystore holds a certificate only as trusted")
+	case len(next) > 1 || next[0].Purpose != store.PurposeAny:
+		return false, store.Because(store.ErrUnsupported, "a keystore cannot tell purposes apart: what is in it is trusted for any")
+	}
+	switch next[0].Decision {
+	case store.Distrusted:
+		return false, nil
+	case store.Trusted:
+		return true, nil
+	case store.Peer:
+		if !cert.IsCA() {
+			return true, nil
+		}
+	}
+	return false, store.Because(store.ErrUnsupported, "a keystore cannot hold the decision %s", store.Printable(string(next[0].Decision)))
+}
+
+func (p *planner) taken(name string) bool {
+	return slices.ContainsFunc(p.entries, func(e certfile.KeystoreEntry) bool { return strings.EqualFold(e.Alias, name) })
+}
+
+// content is an entry as it was, and where.
+type content struct {
+	Raw   []byte `json:"raw"`
+	Part  int    `json:"part,omitempty"`
+	Index int    `json:"index"`
+}
+
+// restore puts an entry back as it was.
+func (p *planner) restore(c store.Change) error {
+	var kept content
+	if err := json.Unmarshal(c.Content, &kept); err != nil {
+		return store.Because(store.ErrInput, "the content that is given is not that of an entry")
+	}
+	e, err := p.edit.ParseEntry(kept.Raw, kept.Part)
+	switch {
+	case err != nil:
+		return err
+	case e.Cert.SHA256 != c.Fingerprint:
+		return store.Because(store.ErrInput, "the content that is given is not that of this certificate")
+	case slices.ContainsFunc(p.entries, func(o certfile.KeystoreEntry) bool { return bytes.Equal(o.Raw, e.Raw) }):
+		return nil
+	case p.taken(e.Alias):
+		return store.Because(store.ErrConflict, "another entry is called \"%s\"", store.Printable(e.Alias))
+	}
+	p.insert(min(max(kept.Index, 0), len(p.entries)), e)
+	return nil
+}
+
+func (p *planner) step(action store.Action, e certfile.KeystoreEntry) store.Step {
+	return store.Step{Action: action, Fingerprint: e.Cert.SHA256, Label: e.Alias, Files: []string{p.s.path},
+		Elevated: p.s.info.Access.Write != nil && p.s.info.Access.Write.Kind == store.NeedsElevation}
+}
+
+func stateOf(e certfile.KeystoreEntry) *store.State {
+	st := &store.State{Present: true, Label: e.Alias}
+	if e.Trusted {
+		st.Trust = trusted()
+	}
+	return st
+}
+
+func (p *planner) insert(at int, e certfile.KeystoreEntry) {
+	step := p.step(store.ActionAdd, e)
+	step.Before, step.After = &store.State{}, stateOf(e)
+	p.plan.Steps = append(p.plan.Steps, step)
+	p.plan.Undo = append(p.plan.Undo, store.Change{Fingerprint: e.Cert.SHA256, Item: e.Alias, Absent: true})
+	p.entries = slices.Insert(p.entries, at, e)
+}
+
+// remove takes entries out, the last one first so that the indices hold.
+func (p *planner) remove(found []int) {
+	for _, i := range slices.Backward(found) {
+		e := p.entries[i]
+		step := p.step(store.ActionRemove, e)
+		step.Before, step.After = stateOf(e), &store.State{}
+		p.plan.Steps = append(p.plan.Steps, step)
+		kept, err := json.Marshal(content{e.Raw, e.Part, i})
+		if err != nil {
+			panic(fmt.Sprintf("java: plain data: %v", err))
+		}
+		trust := step.Before.Trust
+		p.plan.Undo = append(p.plan.Undo, store.Change{Fingerprint: e.Cert.SHA256, DER: e.Cert.Raw, Trust: &trust, Content: kept})
+		p.entries = slices.Delete(p.entries, i, i+1)
+	}
+}

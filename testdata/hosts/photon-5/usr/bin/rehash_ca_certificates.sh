@@ -1,0 +1,2 @@
+#!/bin/bash
+BUNDLE=/etc/pki/tls/certs/ca-bundle.crt
