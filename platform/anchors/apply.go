@@ -266,9 +266,11 @@ func (s *base) updating() error {
 // liveUpdaters returns the processes that run the tool, by itself or by an
 // interpreter, on the files of this machine and not in a container.
 func (s *base) liveUpdaters() []host.Process {
-	return slices.DeleteFunc(s.host.Processes(), func(p host.Process) bool {
+	all := s.host.Processes()
+	s.seen.Store(&all)
+	return slices.DeleteFunc(slices.Clone(all), func(p host.Process) bool {
 		run := slices.ContainsFunc(p.Args[:min(3, len(p.Args))], func(arg string) bool { return path.Base(arg) == path.Base(s.family.tool) })
-		return !run || !s.host.Shares(p, s.family.hashDir)
+		return !run || !s.host.Shares(p, path.Dir(s.family.location()))
 	})
 }
 

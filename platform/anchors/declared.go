@@ -23,12 +23,12 @@ var (
 		text: "NixOS makes its roots out of its configuration: a file that is written here does not last",
 		hint: "declare it with security.pki in /etc/nixos/configuration.nix, and run nixos-rebuild switch",
 		trust: func(c *store.Cert) string {
-			return "add to /etc/nixos/configuration.nix, and run nixos-rebuild switch:\n" +
-				"  security.pki.certificates = [ ''\n" + string(certfile.EncodePEM(c)) + "  '' ];"
+			return "add to /etc/nixos/configuration.nix, and run nixos-rebuild switch: " +
+				"security.pki.certificates = [ " + nixString(string(certfile.EncodePEM(c))) + " ];"
 		},
 		distrust: func(c *store.Cert) string {
-			return "add to /etc/nixos/configuration.nix, and run nixos-rebuild switch:\n" +
-				"  security.pki.caCertificateBlacklist = [ " + nixString(c.Label()) + " ];"
+			return "add to /etc/nixos/configuration.nix, and run nixos-rebuild switch: " +
+				"security.pki.caCertificateBlacklist = [ " + nixString(c.Label()) + " ];"
 		},
 	}
 	bottlerocketDeclaration = &declaration{
@@ -50,9 +50,9 @@ var (
 // pkiName is a name for a setting: nothing that a certificate says of itself.
 func pkiName(c *store.Cert) string { return "certtrust-" + hex.EncodeToString(c.SHA256[:8]) }
 
-// nixString writes a text as a string of Nix.
+// nixString writes a text as a string of Nix, in one line.
 func nixString(text string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "${", `\${`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(store.Printable(text)) + `"`
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "${", `\${`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(text) + `"`
 }
 
 // declare refuses a change that is to be declared, and tells what exactly.

@@ -28,6 +28,9 @@ func toolSum(program []byte) string {
 // native reports whether the native engine is to be used for a state, and why
 // it is or is not.
 func (s *Store) native(st *state) (bool, string) {
+	if !s.host.Live {
+		return true, "no program of an offline root is run"
+	}
 	switch s.host.Engine {
 	case host.EngineDistro:
 		return false, "the distribution's tool was asked for"

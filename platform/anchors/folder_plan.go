@@ -74,9 +74,7 @@ func (p *folderPlan) finish() {
 			step.Files = append(step.Files, o.path)
 		}
 	}
-	if p.s.host.Live {
-		step.Commands = [][]string{f.command()}
-	}
+	step.Commands = p.s.commands()
 	p.plan.Steps = append(p.plan.Steps, step)
 	for _, x := range p.st.extras() {
 		if !has(p.edits.lack, x.cert.SHA256) && !has(p.edits.have, x.cert.SHA256) {

@@ -39,7 +39,10 @@ func (s *Store) readJava() *javaStore {
 
 // javaFollows reports whether there is a key store for Java that is meant to be
 // generated.
-func (s *Store) javaFollows() bool {
+func (s *Store) javaFollows() bool { return s.host.Live && s.hasJava() }
+
+// hasJava is javaFollows also for an offline root, of which no hook is run.
+func (s *Store) hasJava() bool {
 	row := s.family.java
 	if row.path == "" || !s.exists(row.hook) {
 		return false

@@ -95,8 +95,11 @@ func (p *planner) finish() {
 	}
 	p.plan.Steps = append(p.plan.Steps, store.Step{
 		Action: store.ActionRebuild, Files: []string{p.s.family.bundle, p.s.family.hashDir},
-		Commands: [][]string{{p.s.family.tool}}, Elevated: p.s.host.EUID != 0,
+		Commands: p.s.commands(), Elevated: p.s.host.EUID != 0,
 	})
+	if !p.s.host.Live && p.s.hasJava() {
+		addNotice(&p.plan, "Java's key store %s is not changed from outside: in the system itself, run %s", p.s.family.java.path, p.javaCommand())
+	}
 	after := p.st.expected()
 	for _, a := range p.st.anchors {
 		for _, c := range a.certs() {
@@ -110,6 +113,21 @@ func (p *planner) finish() {
 			p.notice("the update also drops \"%s\" (%s), which comes from no anchor", store.Printable(c.Label()), c.SHA256.Short())
 		}
 	}
+}
+
+// javaCommand returns what is to be run in a system so that Java's key store
+// follows the plan.
+func (p *planner) javaCommand() string {
+	lines := slices.Clone(p.edits.lines)
+	for _, name := range p.edits.renew {
+		lines = append(lines, "+"+p.s.link(name))
+	}
+	lines = slices.DeleteFunc(lines, func(l string) bool { return l == "" })
+	quoted := make([]string, len(lines))
+	for i, l := range lines {
+		quoted[i] = "'" + strings.ReplaceAll(store.Printable(l), "'", `'\''`) + "'"
+	}
+	return "printf '%s\\n' " + strings.Join(quoted, " ") + " | " + p.s.family.java.hook
 }
 
 func (p *planner) notice(format string, args ...any) {

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"path"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/certtrust/certtrust/platform/host"
@@ -21,7 +22,7 @@ const maxFile = 64 << 20
 type Store struct{ base }
 
 func newBase(h *host.Host, f family, hasTool bool) base {
-	s := base{host: h, family: f, Wait: 30 * time.Second}
+	s := base{host: h, family: f, Wait: 30 * time.Second, seen: new(atomic.Pointer[[]host.Process])}
 	s.info = store.Info{
 		ID:       SystemID,
 		Backend:  SystemID.Backend(),
@@ -58,11 +59,6 @@ func (s *base) writeObstacle(hasTool bool) *store.Obstacle {
 		return &store.Obstacle{Kind: store.ToolMissing,
 			Text: f.tool + " is not installed",
 			Hint: "install it: " + f.install}
-	}
-	if !s.host.Live && f.places == nil {
-		return &store.Obstacle{Kind: store.ReadOnly,
-			Text: "an offline root is only read: its update tool cannot be run here",
-			Hint: "run certtrust inside it, for instance with chroot"}
 	}
 	if s.host.Live && s.host.EUID != 0 {
 		return &store.Obstacle{Kind: store.NeedsElevation,

@@ -25,15 +25,17 @@ func unnumbered(tree string) string {
 
 func TestConformance(t *testing.T) {
 	for _, layout := range []struct {
-		name, engine string
-		java         bool
+		name, engine  string
+		java, offline bool
 	}{
-		{"debian", host.EngineDistro, false}, {"debian with Java", host.EngineDistro, true},
-		{"native", host.EngineNative, false}, {"native with Java", host.EngineNative, true},
+		{"debian", host.EngineDistro, false, false}, {"debian with Java", host.EngineDistro, true, false},
+		{"native", host.EngineNative, false, false}, {"native with Java", host.EngineNative, true, false},
+		{"offline with Java", "", true, true},
 	} {
 		t.Run(layout.name, func(t *testing.T) {
 			storetest.Run(t, func(t *testing.T) storetest.Fixture {
 				b := newBox(t, layout.java)
+				b.host.Live = !layout.offline
 				b.host.Engine = layout.engine
 				var countdown atomic.Int64
 				b.host.Fault = func(op, path string) error {

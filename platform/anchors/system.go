@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/certtrust/certtrust/platform/host"
@@ -29,7 +30,8 @@ type base struct {
 	family family
 	info   store.Info
 
-	updaters func() []host.Process // that are running the update tool on the same files
+	updaters func() []host.Process           // that are running the update tool on the same files
+	seen     *atomic.Pointer[[]host.Process] // all that were running when that was looked at last
 
 	// Wait is how long a change waits for another program to finish with the
 	// store before it gives up with [store.ErrLocked].
@@ -87,6 +89,9 @@ func (s *base) apply(ctx context.Context, plan store.Plan, quiet func(context.Co
 			return receipt, err
 		}
 		receipt.Done, receipt.Undo = j.planned().Steps, j.planned().Undo
+		for _, n := range s.toRestart() {
+			addNotice(j.planned(), "%s", n)
+		}
 	}
 	receipt.Notices = j.planned().Notices
 	return receipt, nil
@@ -173,4 +178,13 @@ func problemsOf(entries func(func(store.Entry, error) bool), yield func(store.Pr
 		return true
 	})
 	return more
+}
+
+// commands are the programs that bring the outputs up to date: none of those of
+// an offline root is run.
+func (s *base) commands() [][]string {
+	if !s.host.Live {
+		return nil
+	}
+	return [][]string{s.family.command()}
 }

@@ -29,6 +29,9 @@ type WriteOptions struct {
 	TempDir string
 	// Exclusive: fail with fs.ErrExist if there is something already.
 	Exclusive bool
+	// Volatile: it need not outlive a crash, as a file by which a program is
+	// told something, so nobody waits for the disk.
+	Volatile bool
 }
 
 // WriteFile replaces or creates a file in one step: whoever reads it, even
@@ -116,26 +119,32 @@ func (h *Host) writeFile(final string, data []byte, o WriteOptions) error {
 		if err := h.fault("sync", final); err != nil {
 			return err
 		}
-		if err := f.Sync(); err != nil {
-			return err
+		if !o.Volatile {
+			if err := f.Sync(); err != nil {
+				return err
+			}
 		}
 		if err := f.Close(); err != nil {
 			return err
 		}
-		return h.put(t, temp, name, final, o.Exclusive)
+		return h.put(t, temp, name, final, o)
 	})
 }
 
 // put gives the finished temporary file its name, durably.
-func (h *Host) put(t tree, temp, name, final string, exclusive bool) error {
-	if !exclusive {
+func (h *Host) put(t tree, temp, name, final string, o WriteOptions) error {
+	sync := h.syncParent
+	if o.Volatile {
+		sync = func(tree, string) error { return nil }
+	}
+	if !o.Exclusive {
 		if err := h.fault("rename", final); err != nil {
 			return err
 		}
 		if err := t.Rename(temp, name); err != nil {
 			return err
 		}
-		return h.syncParent(t, final)
+		return sync(t, final)
 	}
 	// Unlike a rename, a hard link never replaces anything.
 	if err := h.fault("link", final); err != nil {
@@ -147,7 +156,7 @@ func (h *Host) put(t tree, temp, name, final string, exclusive bool) error {
 	if err := t.Remove(temp); err != nil {
 		return err
 	}
-	return h.syncParent(t, final)
+	return sync(t, final)
 }
 
 // dress gives a new file the mode and, from the file that it replaces, the
@@ -319,7 +328,14 @@ func (h *Host) Rename(old, new string) error {
 }
 
 // Remove removes a file or link, never a directory.
-func (h *Host) Remove(p string) error {
+func (h *Host) Remove(p string) error { return h.remove(p, h.syncParent) }
+
+// Discard is Remove of what was written with WriteOptions.Volatile.
+func (h *Host) Discard(p string) error {
+	return h.remove(p, func(tree, string) error { return nil })
+}
+
+func (h *Host) remove(p string, sync func(tree, string) error) error {
 	return h.at("remove", p, false, func(t tree, name string) error {
 		info, err := t.Lstat(name)
 		if err != nil {
@@ -334,7 +350,7 @@ func (h *Host) Remove(p string) error {
 		if err := t.Remove(name); err != nil {
 			return err
 		}
-		return h.syncParent(t, p)
+		return sync(t, p)
 	})
 }
 

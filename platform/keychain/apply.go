@@ -34,6 +34,9 @@ func (s *Store) again(ctx context.Context, p store.Plan) (*state, *planner, erro
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := s.borrowWanted(ctx, st, p.Want); err != nil {
+		return nil, nil, err
+	}
 	before := *st
 	before.held = slices.Clone(st.held)
 	again := s.newPlanner(st)

@@ -65,7 +65,7 @@ var authorizations = []struct {
 	{adminDomain, version{}, authorization{"nothing more than to be root", false, ""}},
 	{userDomain, version{11, 0}, authorization{"the user's password in a dialog", true,
 		profile + "; on a machine for tests: sudo security authorizationdb write com.apple.trust-settings.user allow"}},
-	{userDomain, version{}, authorization{"the user's password in a dialog", true, "run it from a terminal on that user's screen"}},
+	{userDomain, version{}, authorization{"the user's password in a dialog", true, "run it in a terminal on the screen; or " + profile}},
 }
 
 func authorizationFor(d *domain, v version) authorization {

@@ -41,6 +41,9 @@ func (s *Store) newPlanner(st *state) *planner {
 // Plan returns the steps to what is wanted.
 func (s *Store) Plan(ctx context.Context, want []store.Change) (store.Plan, error) {
 	st, err := s.readable(ctx)
+	if err == nil {
+		err = s.borrowWanted(ctx, st, want)
+	}
 	if err != nil {
 		return store.Plan{}, s.fail("plan", err)
 	}
@@ -192,7 +195,7 @@ func (p *planner) change(c store.Change) error {
 		trusting = (record == nil) != (next == nil) || record != nil && !sameRecord(record.raw, next)
 	}
 	after.Present = true
-	adds := len(h.places) == 0
+	adds := len(h.places) == 0 || h.lent && next == nil
 	after.Label = h.cert.Label()
 	if !adds && !trusting {
 		return nil
@@ -211,9 +214,12 @@ func (p *planner) change(c store.Change) error {
 			p.edits.add = append(p.edits.add, place{h.cert, k})
 		}
 		p.st.byCert[h.cert.SHA256], p.st.bySHA1[h.sha1] = h, h // for what else is wanted
-		h.places = step.Files
-		p.st.held = append(p.st.held, h)
-	} else {
+		h.places = append(h.places, step.Files...)
+		if !h.lent {
+			p.st.held = append(p.st.held, h)
+		}
+		h.lent = false
+	} else if before.Present {
 		undo = p.back(h, record, before.Trust)
 	}
 	if trusting {
@@ -246,7 +252,7 @@ func (p *planner) back(h *held, r *record, trust store.Trust) store.Change {
 
 // state is how a certificate stands.
 func (p *planner) state(h *held) store.State {
-	if len(h.places) == 0 {
+	if len(h.places) == 0 || h.lent && p.st.settings.records[h.sha1] == nil {
 		return store.State{}
 	}
 	return store.State{Present: true, Label: h.cert.Label(), Trust: p.st.trust(h)}
@@ -307,6 +313,7 @@ func (p *planner) wanted(h *held, old *record, kept map[string]any, given bool, 
 	}
 	base, now := p.st.base(h), p.st.trust(h)
 	want := now.With(trust, exact)
+	want = withoutBasic(want)
 	for i := range want {
 		if want[i].Decision == store.Peer {
 			want[i].Decision = store.Trusted

@@ -418,6 +418,18 @@ func trustOf(entries []entry, bare, selfSigned bool, base store.Trust) store.Tru
 	return out.Normal()
 }
 
+// withoutBasic leaves the basic policy out where it only goes along.
+func withoutBasic(t store.Trust) store.Trust {
+	basic := t.For(basicOID)
+	along := slices.ContainsFunc(t, func(r store.Rule) bool {
+		return r.Decision == basic && len(r.Hosts) == 0 && slices.Contains(namedPurposes(), r.Purpose)
+	})
+	if !along {
+		return t
+	}
+	return slices.DeleteFunc(slices.Clone(t), func(r store.Rule) bool { return r.Purpose == basicOID })
+}
+
 // universe is the policies that entries or a trust are about, and all named
 // ones; the basic policy comes after those.
 func universe(entries []entry, t store.Trust) []policy {
@@ -463,7 +475,7 @@ func rewrite(old []entry, bare bool, c *store.Cert, base, want store.Trust) ([]e
 		a, b := now.Rule(p), want.Rule(p)
 		return !store.Trust{a}.Equal(store.Trust{b}, c.IsCA())
 	}
-	all := universe(old, want)
+	all := universe(old, append(store.Trust{{Purpose: basicOID}}, want...))
 	wants := func(p policy) store.Rule {
 		if p.purpose != basicOID || slices.ContainsFunc(want, func(r store.Rule) bool { return r.Purpose == basicOID }) {
 			return want.Rule(p.purpose)
@@ -481,7 +493,7 @@ func rewrite(old []entry, bare bool, c *store.Cert, base, want store.Trust) ([]e
 	// would let pass what is not to pass.
 	var next []entry
 	for _, e := range old {
-		keep := true
+		keep := !e.idle(self)
 		for _, p := range all {
 			if e.policy == "" || !e.matches(p) || p.purpose == basicOID {
 				continue

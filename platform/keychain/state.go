@@ -139,16 +139,33 @@ func (s *Store) readApple(st *state) error {
 // borrow looks in the machine's keychains for the certificates that settings
 // are about and that are in none of the store's own.
 func (s *Store) borrow(ctx context.Context, st *state) error {
-	missing := func() bool {
-		for key := range st.settings.records {
-			if key != defaultRoot && st.bySHA1[key] == nil {
-				return true
-			}
+	keys := map[string]bool{}
+	for key := range st.settings.records {
+		keys[key] = true
+	}
+	delete(keys, defaultRoot)
+	return s.borrowKeys(ctx, st, keys)
+}
+
+// borrowWanted does so for what is wanted: what is there for all is not copied.
+func (s *Store) borrowWanted(ctx context.Context, st *state, want []store.Change) error {
+	keys := map[string]bool{}
+	for _, c := range want {
+		if s.domain != nil && c.DER != nil && c.Trust != nil && st.byCert[c.Fingerprint] == nil {
+			keys[sha1Of(c.DER)] = true
 		}
-		return false
+	}
+	return s.borrowKeys(ctx, st, keys)
+}
+
+func (s *Store) borrowKeys(ctx context.Context, st *state, keys map[string]bool) error {
+	for key := range keys {
+		if st.bySHA1[key] != nil {
+			delete(keys, key)
+		}
 	}
 	for _, keychain := range []string{systemPath, rootsPath} {
-		if s.main == keychain || s.roots && keychain == rootsPath || !missing() || !exists(s.host, keychain) {
+		if s.main == keychain || s.roots && keychain == rootsPath || len(keys) == 0 || !exists(s.host, keychain) {
 			continue
 		}
 		items, err := s.certificates(ctx, keychain)
@@ -159,8 +176,9 @@ func (s *Store) borrow(ctx context.Context, st *state) error {
 			continue
 		}
 		for _, item := range items {
-			if item.err == nil && st.bySHA1[sha1Of(item.der)] == nil && st.settings.records[sha1Of(item.der)] != nil {
+			if key := sha1Of(item.der); item.err == nil && keys[key] {
 				st.add(item, keychain, true)
+				delete(keys, key)
 			}
 		}
 	}

@@ -145,12 +145,12 @@ func (s *Store) temporary(data []byte, ending string) (string, func(), error) {
 	var tail [12]byte
 	rand.Read(tail[:]) // never fails
 	p := path.Join(tempDir, host.TempPrefix+hex.EncodeToString(tail[:])+ending)
-	if err := s.host.WriteFile(p, data, host.WriteOptions{Mode: 0o600, Exclusive: true}); err != nil {
+	if err := s.host.WriteFile(p, data, host.WriteOptions{Mode: 0o600, Exclusive: true, Volatile: true}); err != nil {
 		return "", nil, err
 	}
 	return p, func() {
-		if err := s.host.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			s.host.Remove(p)
+		if err := s.host.Discard(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.host.Discard(p)
 		}
 	}, nil
 }

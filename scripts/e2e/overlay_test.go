@@ -181,6 +181,17 @@ func enter(stage, kit string) error {
 			return fmt.Errorf("mount on %s: %w", m.target, err)
 		}
 	}
+	// What browsers have left in the home of whoever runs the tests are stores
+	// that would be changed unasked, which are not there on other machines.
+	for _, dir := range []string{".pki", ".local/share/pki", ".mozilla", ".config/mozilla"} {
+		dir = filepath.Join(root, "/root", dir)
+		if _, err := os.Stat(dir); err != nil {
+			continue
+		}
+		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=0700"); err != nil {
+			return fmt.Errorf("mount on %s: %w", dir, err)
+		}
+	}
 	unix.Umask(0o022)
 	return errors.Join(
 		unix.Chroot(root),

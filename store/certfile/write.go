@@ -218,6 +218,7 @@ func encodeProfile(list []Written, _ WriteOptions) ([]byte, error) {
 	<key>PayloadDisplayName</key><string>Certificates</string>
 	<key>PayloadIdentifier</key><string>certtrust.profile.%s</string>
 	<key>PayloadType</key><string>Configuration</string>
+	<key>PayloadScope</key><string>System</string>
 	<key>PayloadUUID</key><string>%s</string>
 	<key>PayloadVersion</key><integer>1</integer>
 </dict>

@@ -44,7 +44,8 @@ type App struct {
 	// or empty.
 	WriteDir func(dir string, files []certfile.DirFile) error
 
-	args []string // the arguments as given
+	args  []string   // the arguments as given
+	image *host.Host // the offline root that the command is about, nil for this machine
 }
 
 // Main runs the program on this machine with the arguments args, the first

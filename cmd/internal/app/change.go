@@ -201,8 +201,9 @@ func (ch *change) rights(parts []*platform.Part, o *platform.Options) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	elevate := c.Bool("elevate")
-	if !elevate && a.Streams.CanAsk() {
+	// What has the rights would be asked about this machine.
+	elevate := c.Bool("elevate") && a.image == nil
+	if !elevate && a.image == nil && a.Streams.CanAsk() {
 		if elevate = c.Bool("yes"); !elevate {
 			plan := ch.doc(parts, "", nil)
 			plan.DryRun, plan.Preview = true, true
@@ -243,6 +244,9 @@ func (ch *change) tell(parts []*platform.Part, set string, err error) error {
 func (ch *change) doc(parts []*platform.Part, set string, err error) render.ChangeDoc {
 	doc := render.NewChangeDoc(ch.command)
 	doc.DryRun = ch.c.Bool("dry-run")
+	if ch.app.image != nil {
+		doc.Where = " --root " + shellQuote(ch.app.image.Root)
+	}
 	doc.Certificates = ch.certificates
 	if !achieved(parts) {
 		doc.Certificates = slices.Clone(ch.certificates)
@@ -291,8 +295,12 @@ func achieved(parts []*platform.Part) bool {
 	return results[platform.Changed] || results[platform.Planned] || results[platform.Unchanged] && !results[platform.Failed]
 }
 
-// journal returns the journals of the machine and of the user.
+// journal returns the journals of the machine and of the user. That of an image
+// is in the image.
 func (a *App) journal() *journal.Journal {
+	if a.image != nil {
+		return journal.New(a.image)
+	}
 	j := journal.New(a.Host)
 	j.AsUser = journal.Child(a.Host, append(slices.Clone(a.Self), journalCommandName)...)
 	return j

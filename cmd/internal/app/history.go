@@ -18,10 +18,13 @@ func (a *App) historyCommand() *cli.Command {
 		Usage: "show what certtrust has changed here, by whom and when",
 		Description: `   certtrust history
    certtrust history --json`,
-		Flags: []cli.Flag{formatFlag(render.Formats())},
+		Flags: []cli.Flag{formatFlag(render.Formats()), rootFlag()},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return usage("history takes no arguments")
+			}
+			if _, err := a.machine(c); err != nil {
+				return err
 			}
 			sets, errs := a.journal().Sets(c.Context)
 			if err := c.Context.Err(); err != nil {
@@ -57,7 +60,7 @@ it is taken back is planned for the stores as they are today.
    certtrust history
    certtrust undo --dry-run
    sudo certtrust undo`,
-		Flags:  append(changeFlags(), secretFlag()),
+		Flags:  append(changeFlags(), secretFlag(), rootFlag()),
 		Action: a.undo,
 	}
 }
@@ -66,11 +69,15 @@ func (a *App) undo(c *cli.Context) error {
 	if c.Args().Len() > 1 {
 		return usage("undo takes one change at a time")
 	}
+	h, err := a.machine(c)
+	if err != nil {
+		return err
+	}
 	set, err := a.journal().Find(c.Context, c.Args().First())
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(a.heedSecrets(c), heedEngine(c, a.Host)); err != nil {
+	if err := errors.Join(a.heedSecrets(c), heedEngine(c, h)); err != nil {
 		return err
 	}
 	var ids []store.ID

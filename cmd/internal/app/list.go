@@ -60,7 +60,7 @@ func (a *App) listing(c *cli.Context, view render.ListView, keep func(store.Entr
 	if f := format(c); f == "json" || f == "jsonl" {
 		resultOf(c).json = true
 	}
-	found, err := a.stores(c)
+	found, err := a.storesRead(c)
 	if err != nil {
 		return err
 	}
@@ -85,10 +85,7 @@ func (a *App) listing(c *cli.Context, view render.ListView, keep func(store.Entr
 		}
 	}
 	a.Streams.Status("")
-	var roots []string
-	if root := c.String("root"); root != "" {
-		roots = []string{root}
-	}
+	roots := c.StringSlice("root")
 	if err := render.List(view, render.NewListHeader(a.hostName(c), roots, stores), records); err != nil {
 		return err
 	}
@@ -100,7 +97,7 @@ func (a *App) listing(c *cli.Context, view render.ListView, keep func(store.Entr
 // hostName returns the name of the machine that a command is about, "" if it
 // is not known.
 func (a *App) hostName(c *cli.Context) string {
-	if c.String("root") == "" {
+	if len(c.StringSlice("root")) == 0 {
 		name, _ := os.Hostname()
 		return name
 	}
@@ -237,7 +234,7 @@ func (a *App) storesCommand() *cli.Command {
 			if c.Args().Present() {
 				return usage("stores takes no arguments")
 			}
-			found, err := a.stores(c)
+			found, err := a.storesRead(c)
 			var reasons []string
 			if errors.Is(err, store.ErrUnsupported) && selector(c).Empty() {
 				reasons, err = []string{err.Error()}, nil

@@ -37,9 +37,23 @@ which the first digits suffice; nothing else about it counts. What the vendor
 shipped is not removed, but can be distrusted.
 
    certtrust remove ca.pem
-   sudo certtrust remove 5f2a90c1d3e4b788`,
-		Flags:  slices.Concat(selectFlags(), changeFlags(), passwordFlags()),
-		Action: func(c *cli.Context) error { return a.withdraw(c, true) },
+   sudo certtrust remove 5f2a90c1d3e4b788
+
+With --known-tools, what development tools such as mkcert, Caddy or step have left
+goes; with --expired, what has expired; with both, what is both. Unless --yes says
+that it is wanted, a person is asked.
+
+   sudo certtrust remove --known-tools --expired`,
+		Flags: slices.Concat(selectFlags(), changeFlags(), passwordFlags(), []cli.Flag{
+			&cli.BoolFlag{Name: "known-tools", Usage: "the CAs that development tools such as mkcert, Caddy or step made"},
+			&cli.BoolFlag{Name: "expired", Usage: "what has expired, and no vendor put there"},
+		}),
+		Action: func(c *cli.Context) error {
+			if c.Bool("known-tools") || c.Bool("expired") {
+				return a.prune(c)
+			}
+			return a.withdraw(c, true)
+		},
 	}
 }
 

@@ -120,7 +120,7 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": scriptServe, "debian": scriptDebian, "mkca": scriptMkca, "mkpair": scriptMkpair, "exit": scriptExit, "json": scriptJSON,
+			"serve": scriptServe, "debian": scriptDebian, "layout": scriptLayout, "mkca": scriptMkca, "mkpair": scriptMkpair, "exit": scriptExit, "json": scriptJSON,
 			"tree": scriptTree, "sametree": scriptSameTree, "untouched": scriptUntouched,
 			"mode": scriptMode, "write": scriptWrite, "mkfifo": scriptFIFO, "unhash": scriptUnhash, "interrupt": scriptInterrupt, "noise": scriptNoise, "sparse": scriptSparse, "mkp12": scriptMkp12, "publish": scriptPublish,
 		},
@@ -250,6 +250,7 @@ func remember(ts *testscript.TestScript, name string, ca *storetest.CA) {
 	certsOf(ts)[name] = ca
 	ts.Setenv(name, ca.Cert().SHA256.String())
 	ts.Setenv(name+"16", ca.Cert().SHA256.Short())
+	ts.Setenv(name+"32", ca.Cert().SHA256.String()[:32])
 }
 
 func scriptDebian(ts *testscript.TestScript, _ bool, args []string) {
@@ -270,6 +271,26 @@ func scriptDebian(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	_, _, err := anchorstest.Debian(ts.Getenv("ROOT"), vendor, java)
 	ts.Check(err)
+}
+
+// layout FAMILY DIR makes the root of a system of a family, with one of the
+// vendor's certificates, in a directory.
+func scriptLayout(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs(args[1])
+	ca := storetest.NewCA(tb(ts), storetest.CN("Vendor Root"))
+	for _, l := range anchorstest.Layouts() {
+		if l.Name == args[0] {
+			_, _, err := l.Make(dir, map[string][]byte{"vendor": ca.PEM()})
+			ts.Check(err)
+			return
+		}
+	}
+	// Without a tool, and without anything to be written.
+	for name, text := range map[string]string{"etc/NIXOS": "", "etc/os-release": "ID=" + args[0] + "\n", "etc/ssl/certs/ca-certificates.crt": string(ca.PEM())} {
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		ts.Check(os.MkdirAll(filepath.Dir(file), 0o755))
+		ts.Check(os.WriteFile(file, []byte(text), 0o644))
+	}
 }
 
 // made is a certificate in the making, and the file for it.

@@ -35,7 +35,7 @@ func selectFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "for-user", Usage: "the stores of the user `NAME`, as whom it is done (may be repeated)"},
 		&cli.BoolFlag{Name: "all-users", Usage: "the stores of all users of this machine"},
 		secretFlag(),
-		&cli.StringFlag{Name: "root", Usage: "look at the system in `DIR`, an image or a mounted disk, of which no program is run"},
+		rootFlag(),
 	}
 }
 
@@ -72,12 +72,28 @@ func placed(patterns []string) []string {
 // chosenByHand reports whether single stores are named, and not sorts of them.
 func chosenByHand(c *cli.Context) bool { return len(c.StringSlice("store")) > 0 }
 
-// machine returns the machine that a command is about.
+// rootFlag says which machine a command is about.
+func rootFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "root", Usage: "the system in `DIR`, an image or a mounted disk, of which no program is run (may be repeated to read several)"}
+}
+
+// machine returns the machine that a command is about, which is one.
 func (a *App) machine(c *cli.Context) (*host.Host, error) {
-	root := c.String("root")
-	if !c.IsSet("root") {
+	switch roots := c.StringSlice("root"); len(roots) {
+	case 0:
 		return a.Host, nil
+	case 1:
+		h, err := a.offline(roots[0])
+		if err == nil {
+			a.image = h
+		}
+		return h, err
 	}
+	return nil, usage("one --root at a time: only list, show, stores and export read several")
+}
+
+// offline returns the machine in a directory.
+func (a *App) offline(root string) (*host.Host, error) {
 	if root == "" {
 		return nil, usage("--root needs a directory")
 	}
@@ -103,12 +119,53 @@ func heedEngine(c *cli.Context, h *host.Host) error {
 	return nil
 }
 
+// rooted is a store in one of several roots.
+type rooted struct{ store.Store }
+
+// Info returns what the store is, with an ID that tells the root.
+func (r rooted) Info() store.Info {
+	i := r.Store.Info()
+	i.ID += store.ID("[" + i.Root + "]")
+	if i.DerivedFrom != "" {
+		i.DerivedFrom += store.ID("[" + i.Root + "]")
+	}
+	return i
+}
+
+// storesRead returns the stores that a command's flags select, to be read: those
+// of several roots, too.
+func (a *App) storesRead(c *cli.Context) ([]platform.Found, error) {
+	roots := c.StringSlice("root")
+	if len(roots) < 2 {
+		return a.stores(c)
+	}
+	var out []platform.Found
+	for _, root := range roots {
+		h, err := a.offline(root)
+		if err != nil {
+			return nil, err
+		}
+		found, err := a.storesOf(c, h)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", store.Printable(h.Root), err)
+		}
+		for _, f := range found {
+			out = append(out, platform.Found{Store: rooted{f.Store}, Reasons: f.Reasons})
+		}
+	}
+	return out, nil
+}
+
 // stores returns the stores that a command's flags select.
 func (a *App) stores(c *cli.Context) ([]platform.Found, error) {
 	h, err := a.machine(c)
 	if err != nil {
 		return nil, err
 	}
+	return a.storesOf(c, h)
+}
+
+func (a *App) storesOf(c *cli.Context, h *host.Host) ([]platform.Found, error) {
 	if err := a.heedSecrets(c); err != nil {
 		return nil, err
 	}
@@ -139,7 +196,8 @@ func (a *App) changedStores(c *cli.Context) ([]platform.Found, error) {
 	sorts := !selector(c).Empty()
 	var chosen []platform.Found
 	for _, f := range found {
-		if f.Info().Default || sorts && isChanged(f) {
+		// In an image only the system's own is: its users are not here.
+		if f.Info().Default && (a.image == nil || f.Info().Scope == store.ScopeSystem) || sorts && isChanged(f) {
 			chosen = append(chosen, f)
 		}
 	}

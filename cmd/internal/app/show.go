@@ -29,7 +29,7 @@ PKCS#7, PKCS#12 and Java's keystores, archives, profiles and more.
 			formatFlag(render.Formats()),
 		}),
 		Action: func(c *cli.Context) error {
-			found, err := a.stores(c)
+			found, err := a.storesRead(c)
 			if err != nil && !(errors.Is(err, store.ErrUnsupported) && selector(c).Empty()) {
 				return err
 			}

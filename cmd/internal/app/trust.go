@@ -33,12 +33,14 @@ a person has seen it and said yes.
    certtrust trust ca.pem --dry-run
    sudo certtrust trust ca.pem
    sudo certtrust trust https://ca.example.com/root.crt --fingerprint SHA256
+   sudo certtrust trust renewed.pem --replaces old.pem
    sudo certtrust trust --from intranet.example.com --fingerprint SHA256`,
 		Flags: slices.Concat(selectFlags(), trustFlags(), changeFlags(), passwordFlags(), targetFlags(), []cli.Flag{
 			&cli.StringFlag{Name: "from", Usage: "the root of the chain that the server `HOST` or HOST:PORT sends, or names"},
 			&cli.BoolFlag{Name: "leaf", Usage: "with --from: the server's own certificate, and not who issued it"},
 			&cli.StringSliceFlag{Name: "fingerprint", Usage: "of the certificates in the file, only the one with this SHA-256 `FINGERPRINT`"},
 			&cli.BoolFlag{Name: "all", Usage: "all roots in the file, if there are several"},
+			replacesFlag(),
 		}),
 		Action: func(c *cli.Context) error { return a.entrust(c, false) },
 	}
@@ -100,7 +102,8 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 	if err != nil {
 		return err
 	}
-	list, err := a.inputs(c, newReader(c.Context, found))
+	stores := newReader(c.Context, found)
+	list, err := a.inputs(c, stores)
 	if err != nil {
 		return err
 	}
@@ -149,7 +152,14 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 		return &store.Error{Err: store.Because(store.ErrInput, "%s holds several certificates that could be trusted: %s", store.Printable(file), names(taken)),
 			Hint: "choose one with --fingerprint, or take all with --all"}
 	}
-	ch.want = func(i store.Info) []store.Change { return append(trustIn(i, taken, purposes), storeIn(i, stored)...) }
+	old, err := a.replaced(c, stores, taken)
+	if err != nil {
+		return err
+	}
+	ch.certificates = append(ch.certificates, old.certificates...)
+	ch.want = func(i store.Info) []store.Change {
+		return slices.Concat(trustIn(i, taken, purposes), storeIn(i, stored), old.wants[i.ID])
+	}
 	if len(taken) == 0 && (len(stored) == 0 || len(refused) > 0) {
 		if len(refused) == 0 {
 			return usage("there is no certificate authority in the input")

@@ -122,7 +122,7 @@ func (a *App) backends(c *cli.Context, h *host.Host) ([]platform.Backend, error)
 	if !ofOthers(c) {
 		return a.own(h), nil
 	}
-	if c.String("root") != "" {
+	if len(c.StringSlice("root")) > 0 {
 		return nil, usage("--root looks at a system of which no user is here: leave out --for-user and --all-users")
 	}
 	if c.Bool("user") {
@@ -167,7 +167,11 @@ func (a *App) usersBackends(u host.User) []platform.Backend {
 // changed returns the stores of this machine and user, and those among ids that
 // are other users' or in places of their own.
 func (a *App) changed(ctx context.Context, ids []store.ID) ([]platform.Found, error) {
-	found, err := platform.Detect(ctx, a.Host, a.own(a.Host), platform.Selector{})
+	h := a.Host
+	if a.image != nil {
+		h = a.image
+	}
+	found, err := platform.Detect(ctx, h, a.own(h), platform.Selector{})
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +179,7 @@ func (a *App) changed(ctx context.Context, ids []store.ID) ([]platform.Found, er
 		if slices.ContainsFunc(found, func(f platform.Found) bool { return f.Info().ID == id }) {
 			continue
 		}
-		backends := a.own(a.Host)
+		backends := a.own(h)
 		if at := strings.LastIndexByte(string(id), '@'); at >= 0 {
 			u, err := a.Host.LookupUser(string(id)[at+1:])
 			if err != nil {
@@ -183,7 +187,7 @@ func (a *App) changed(ctx context.Context, ids []store.ID) ([]platform.Found, er
 			}
 			backends = a.usersBackends(u)
 		}
-		more, err := platform.Detect(ctx, a.Host, backends, platform.Selector{Stores: []string{escapePattern(string(id))}})
+		more, err := platform.Detect(ctx, h, backends, platform.Selector{Stores: []string{escapePattern(string(id))}})
 		if err != nil {
 			continue // it is told as missing
 		}

@@ -20,7 +20,8 @@ type ChangeDoc struct {
 	Stores       []ChangeStore       `json:"stores"`
 	Error        *ErrorInfo          `json:"error,omitempty" jsonschema:"why the command failed; the stores' own errors are theirs"`
 
-	Preview bool `json:"-"` // people are asked about it next
+	Preview bool   `json:"-"` // people are asked about it next
+	Where   string `json:"-"` // the flag that names the offline root that it was done in, "" for this machine
 }
 
 // ChangeCommands returns the commands whose document is a [ChangeDoc].
@@ -320,6 +321,6 @@ func (d ChangeDoc) complain(s *term.Streams) {
 	case d.DryRun:
 		s.Noticef("dry run: nothing was changed")
 	case d.Set != "" && slices.ContainsFunc(d.Stores, func(st ChangeStore) bool { return st.Receipt != nil && len(st.Receipt.Undo) > 0 }):
-		s.Noticef("to take it back: certtrust undo %s", d.Set)
+		s.Noticef("to take it back: certtrust undo %s%s", d.Set, d.Where)
 	}
 }
