@@ -151,7 +151,7 @@ func TestFirefoxChanges(t *testing.T) {
 		listed(t, theirs, "C,, ok", first)
 		run("with a primary password", func(t *testing.T, b *firefox) {
 			loads(t, b, lostURL, unknownIssuer) // it was a ghost
-			loads(t, b, theirsURL) // nobody has given the password to Firefox yet
+			loads(t, b, theirsURL)              // nobody has given the password to Firefox yet
 			b.chrome(t, `token().changePassword("first", "second")`)
 			loads(t, b, oursURL) // and now it has been given
 			listed(t, ours, "C,, ok", second)
