@@ -138,6 +138,13 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 			tell(actSkipped, reason, nil)
 			continue
 		}
+		if place && kind == "intermediate" && !slices.Contains(allowed, kind) {
+			if reason, _ := refusal(g, concerns, append(slices.Clone(allowed), kind)); reason == "" { // nothing else speaks against it
+				stored = append(stored, g)
+				tell(actStored, "", nil)
+				continue
+			}
+		}
 		if reason, hint := refusal(g, concerns, allowed); reason != "" {
 			refused = append(refused, &store.Error{Hint: hint, Err: store.Because(store.ErrInput, "%s: \"%s\" is refused: %s",
 				store.Printable(g.source()), store.Printable(g.cert.Label()), reason)})
