@@ -33,10 +33,6 @@ var chromeLists = []struct {
 	{"CAHintCertificates", store.Unspecified},
 }
 
-// PlatformOff is the code of the problem that a policy keeps a browser from
-// heeding its user's NSS database.
-const PlatformOff = "platform-off"
-
 // constrained is an item of CACertificatesWithConstraints.
 type constrained struct {
 	Certificate string `json:"certificate"`
@@ -111,7 +107,7 @@ func (s *ChromePolicy) file(file string, yield func(store.Entry, error) bool) bo
 	origin := store.Origin{By: store.ByPolicy, Detail: file}
 	if string(doc.get("CAPlatformIntegrationEnabled")) == "false" {
 		e := store.Entry{Label: "CAPlatformIntegrationEnabled", Source: src, Origin: origin, Problems: []store.Problem{{
-			Code: PlatformOff, Path: file, Text: "the policy keeps the browser from heeding what its user has trusted in the NSS database"}}}
+			Code: "platform-off", Path: file, Text: "the policy keeps the browser from heeding what its user has trusted in the NSS database"}}}
 		if !yield(e, nil) {
 			return false
 		}

@@ -236,7 +236,7 @@ func policyOverrides(reads []read) (out []diagnose.Override) {
 			}
 		}
 		for _, e := range r.entries {
-			if slices.ContainsFunc(e.Problems, func(p store.Problem) bool { return p.Code == browser.PlatformOff }) {
+			if slices.ContainsFunc(e.Problems, func(p store.Problem) bool { return p.Code == "platform-off" }) {
 				out = append(out, diagnose.Override{Client: "chromium", Source: e.Source.Path, Name: e.Label, Value: "false",
 					Effect: diagnose.Replaces, Roots: roots, Programme: true})
 			}
