@@ -18,7 +18,7 @@ import (
 const autoUpdateKey = systemKey + `\AuthRoot\AutoUpdate`
 
 // autoUpdate tells how things are with the automatic update.
-func autoUpdate(api API, now time.Time) []string {
+func autoUpdate(api API) []string {
 	var out []string
 	state := "on"
 	if v, err := api.RegistryValue(policyKey+`\AuthRoot`, "DisableRootAutoUpdate"); err == nil && len(v) == 4 && binary.LittleEndian.Uint32(v) != 0 {

@@ -33,13 +33,16 @@ a person has seen it and said yes.
    certtrust trust ca.pem --dry-run
    sudo certtrust trust ca.pem
    sudo certtrust trust https://ca.example.com/root.crt --fingerprint SHA256
+   sudo certtrust trust renewed.pem --replaces old.pem
    sudo certtrust trust --from intranet.example.com --fingerprint SHA256`,
 		Flags: slices.Concat(selectFlags(), trustFlags(), changeFlags(), passwordFlags(), targetFlags(), []cli.Flag{
 			&cli.StringFlag{Name: "from", Usage: "the root of the chain that the server `HOST` or HOST:PORT sends, or names"},
 			&cli.BoolFlag{Name: "leaf", Usage: "with --from: the server's own certificate, and not who issued it"},
 			&cli.StringSliceFlag{Name: "fingerprint", Usage: "of the certificates in the file, only the one with this SHA-256 `FINGERPRINT`"},
 			&cli.BoolFlag{Name: "all", Usage: "all roots in the file, if there are several"},
-		}),
+			replacesFlag(),
+			&cli.BoolFlag{Name: "verify", Usage: "ask the programs of this machine afterwards whether they accept it"},
+		}, withFlags()),
 		Action: func(c *cli.Context) error { return a.entrust(c, false) },
 	}
 }
@@ -100,7 +103,8 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 	if err != nil {
 		return err
 	}
-	list, err := a.inputs(c, newReader(c.Context, found))
+	stores := newReader(c.Context, found)
+	list, err := a.inputs(c, stores)
 	if err != nil {
 		return err
 	}
@@ -135,6 +139,13 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 			tell(actSkipped, reason, nil)
 			continue
 		}
+		if place && kind == "intermediate" && !slices.Contains(allowed, kind) {
+			if reason, _ := refusal(g, concerns, append(slices.Clone(allowed), kind)); reason == "" { // nothing else speaks against it
+				stored = append(stored, g)
+				tell(actStored, "", nil)
+				continue
+			}
+		}
 		if reason, hint := refusal(g, concerns, allowed); reason != "" {
 			refused = append(refused, &store.Error{Hint: hint, Err: store.Because(store.ErrInput, "%s: \"%s\" is refused: %s",
 				store.Printable(g.source()), store.Printable(g.cert.Label()), reason)})
@@ -149,7 +160,14 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 		return &store.Error{Err: store.Because(store.ErrInput, "%s holds several certificates that could be trusted: %s", store.Printable(file), names(taken)),
 			Hint: "choose one with --fingerprint, or take all with --all"}
 	}
-	ch.want = func(i store.Info) []store.Change { return append(trustIn(i, taken, purposes), storeIn(i, stored)...) }
+	old, err := a.replaced(c, stores, taken)
+	if err != nil {
+		return err
+	}
+	ch.certificates = append(ch.certificates, old.certificates...)
+	ch.want = func(i store.Info) []store.Change {
+		return slices.Concat(trustIn(i, taken, purposes), storeIn(i, stored), old.wants[i.ID])
+	}
 	if len(taken) == 0 && (len(stored) == 0 || len(refused) > 0) {
 		if len(refused) == 0 {
 			return usage("there is no certificate authority in the input")
@@ -164,6 +182,9 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 		ch.verdict = func([]*platform.Part) error {
 			return store.Because(store.ErrPartial, "%d of %d certificates were refused: %w", len(refused), len(list), refused[0])
 		}
+	}
+	if c.Bool("verify") {
+		ch.after = a.trustVerified(c, taken)
 	}
 	if err := a.vouch(c, slices.Concat(taken, stored)); err != nil {
 		return err
