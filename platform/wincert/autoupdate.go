@@ -32,7 +32,7 @@ func AutoUpdateOff(api API) bool {
 }
 
 // autoUpdate tells how things are with the automatic update.
-func autoUpdate(api API, now time.Time) []string {
+func autoUpdate(api API) []string {
 	var out []string
 	state := "on"
 	if AutoUpdateOff(api) {
