@@ -48,7 +48,7 @@ type Detection struct {
 
 // Backends returns all backends.
 func Backends() []Backend {
-	return []Backend{
+	return slices.Concat([]Backend{
 		{
 			Name:   anchors.SystemID.Backend(),
 			Scopes: []store.Scope{store.ScopeSystem},
@@ -69,21 +69,29 @@ func Backends() []Backend {
 		{Name: nss.BuiltinBackend, Detect: detection(nss.DetectBuiltin)},
 		{Name: browser.ProfileBackend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(browser.DetectProfiles)},
 		{Name: browser.PolicyBackend, Detect: detection(browser.DetectPolicies)},
-		Windows(wincert.System()),
 		{Name: wincert.ExportBackend, Detect: nowhere, Place: wincert.OpenExport},
-	}
+	}, Windows(wincert.System()))
 }
 
-// Windows returns the backend of Windows' own stores, reached by api.
-func Windows(api wincert.API) Backend {
-	return Backend{
-		Name:   wincert.Backend,
-		Scopes: []store.Scope{store.ScopeSystem, store.ScopeUser},
-		Detect: detection(func(ctx context.Context, h *host.Host) ([]store.Store, []string) { return wincert.Detect(ctx, h, api) }),
-		Part: func(h *host.Host, name string) (store.Store, []string, error) {
-			return wincert.Open(h, api, name)
-		},
+// Windows returns the backends of Windows' own stores, reached by api: one for
+// each location, so that only what is meant is opened.
+func Windows(api wincert.API) []Backend {
+	var out []Backend
+	for _, location := range wincert.Locations() {
+		out = append(out, Backend{
+			Name:   wincert.Backend,
+			Scopes: []store.Scope{wincert.Scope(location)},
+			Detect: func(_ context.Context, h *host.Host) Detection {
+				s, reasons := wincert.Detect(h, api, location)
+				if s == nil {
+					return Detection{Reasons: reasons}
+				}
+				return Detection{Stores: []store.Store{s}, Reasons: reasons}
+			},
+			Part: func(h *host.Host, name string) (store.Store, []string, error) { return wincert.Open(h, api, name) },
+		})
 	}
+	return out
 }
 
 // nowhere finds nothing: the stores are where somebody says that they are.

@@ -59,7 +59,7 @@ func mayWriteIn(dir string) bool {
 
 var procReOpenFile = windows.NewLazySystemDLL("kernel32.dll").NewProc("ReOpenFile")
 
-// Remove removes a file or link. Systems that do not know how [os.Root] has it
+// Remove removes a file, link or empty directory. Systems that do not know how [os.Root] has it
 // done (Wine) are told in the old way, by the handle of the file: the name is
 // looked up by os.Root alone, so that it leads to nothing outside either way.
 func (t inside) Remove(name string) error {
@@ -67,7 +67,8 @@ func (t inside) Remove(name string) error {
 	if !errors.Is(err, windows.ERROR_INVALID_FUNCTION) {
 		return err
 	}
-	if info, e := t.Lstat(name); e != nil || !info.Mode().IsRegular() {
+	named, e := t.Lstat(name)
+	if e != nil || !named.Mode().IsRegular() && !named.IsDir() {
 		return err
 	}
 	f, e := t.OpenFile(name, os.O_RDONLY, 0)
@@ -75,11 +76,11 @@ func (t inside) Remove(name string) error {
 		return e
 	}
 	defer f.Close()
-	if e := isItself(f, t, name); e != nil {
-		return e
+	if opened, e := f.Stat(); e != nil || !os.SameFile(opened, named) {
+		return err
 	}
 	share := uintptr(windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE | windows.FILE_SHARE_DELETE)
-	handle, _, e := procReOpenFile.Call(f.Fd(), windows.DELETE, share, 0)
+	handle, _, e := procReOpenFile.Call(f.Fd(), windows.DELETE, share, windows.FILE_FLAG_BACKUP_SEMANTICS)
 	if windows.Handle(handle) == windows.InvalidHandle {
 		return e
 	}

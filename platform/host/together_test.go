@@ -8,12 +8,14 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+
+	"github.com/certtrust/certtrust/store/storetest"
 )
 
 // Where the directory for temporary files turns out to be on another file
 // system, one is made next to the file, and is gone afterwards.
 func TestTempDirElsewhere(t *testing.T) {
-	root := t.TempDir()
+	root := storetest.TempDir(t)
 	write(t, root, "/certs/file", "old", 0o644)
 	h := Fake(root)
 	o := WriteOptions{TempDir: "/"}
@@ -55,7 +57,7 @@ func TestTempDirElsewhere(t *testing.T) {
 
 // What is done together is done, and what fails of it is told.
 func TestTogether(t *testing.T) {
-	root := t.TempDir()
+	root := storetest.TempDir(t)
 	h := Fake(root)
 	err := h.Together(func(h *Host) error {
 		for _, name := range []string{"/a", "/b", "/gone"} {

@@ -1,32 +1,54 @@
 package wincert
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // commands returns what a person would run to make an edit by hand: with
 // certutil and, where it has the place, with PowerShell. They are only shown.
 func commands(l *location, e edit) [][]string {
 	thumb := e.thumbprint()
 	file := strings.ToLower(thumb) + ".cer" // what the certificate could be saved as
+	at := l.certPath(e.item)
+	certutil := func(verb string, args ...string) []string {
+		return slices.Concat([]string{"certutil"}, l.certutil, []string{verb, e.item.name}, args)
+	}
 	var out [][]string
-	if e.after == nil || e.before != nil {
-		if e.after == nil {
-			out = append(out, append(append([]string{"certutil"}, l.certutil...), "-delstore", e.item.name, thumb))
-			if l.drive {
-				out = append(out, []string{"powershell", "-Command", `Remove-Item -LiteralPath '` + l.certPath(e.item) + `\` + thumb + `'`})
-			}
-			return out
-		}
-	}
-	if e.before == nil {
-		out = append(out, append(append([]string{"certutil"}, l.certutil...), "-addstore", e.item.name, file))
+	powershell := func(command string) {
 		if l.drive {
-			out = append(out, []string{"powershell", "-Command", `Import-Certificate -FilePath '` + file + `' -CertStoreLocation '` + l.certPath(e.item) + `'`})
+			out = append(out, []string{"powershell", "-Command", command})
 		}
 	}
-	if was, is := name(e.before), name(e.after); was != is && l.drive {
-		out = append(out, []string{"powershell", "-Command", `(Get-Item -LiteralPath '` + l.certPath(e.item) + `\` + thumb + `').FriendlyName = '` + quoted(is) + `'`})
+	switch {
+	case e.after == nil:
+		out = append(out, certutil("-delstore", thumb))
+		powershell(`Remove-Item -LiteralPath '` + at + `\` + thumb + `'`)
+		return out
+	case e.before == nil:
+		out = append(out, certutil("-addstore", file))
+		powershell(`Import-Certificate -FilePath '` + file + `' -CertStoreLocation '` + at + `'`)
+	}
+	if was, is := name(e.before), name(e.after); was != is {
+		powershell(`(Get-Item -LiteralPath '` + at + `\` + thumb + `').FriendlyName = '` + quoted(is) + `'`)
+	}
+	if was, is := limit(e.before), limit(e.after); was != is {
+		// Neither of the two programs can say what a root is trusted for.
+		console := "certlm.msc"
+		if l.user {
+			console = "certmgr.msc"
+		}
+		out = append(out, []string{console, "(Properties of the certificate, purposes: " + is + ")"})
 	}
 	return out
+}
+
+// limit tells what the property of a record limits it to.
+func limit(r *record) string {
+	if r == nil || r.get(propEKU) == nil {
+		return "all"
+	}
+	return showEKU(r.get(propEKU))
 }
 
 func name(r *record) string {

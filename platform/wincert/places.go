@@ -116,13 +116,17 @@ func (l *location) path(i *item) string { return l.name + `\` + i.name }
 // certPath is how PowerShell calls it.
 func (l *location) certPath(i *item) string { return `Cert:\` + l.path(i) }
 
+// root is the short name of the root of its key.
+func (l *location) root() string {
+	if l.user {
+		return "HKCU"
+	}
+	return "HKLM"
+}
+
 // keyOf is the place of a certificate in the registry.
 func (l *location) keyOf(i *item, thumbprint string) string {
-	root := "HKLM"
-	if l.user {
-		root = "HKCU"
-	}
-	return root + `\` + l.key + `\` + i.name + `\Certificates\` + thumbprint
+	return l.root() + `\` + l.key + `\` + i.name + `\Certificates\` + thumbprint
 }
 
 // SelectorID returns the ID of the store that PowerShell's name of it means,
@@ -147,6 +151,12 @@ func SelectorID(name string) (id string, ok bool) {
 	return Backend + ":" + strings.Join(parts, "/"), true
 }
 
-// builtin are the roots that Windows itself comes with, in the store of roots
-// that administrators use, too.
-var builtin = map[string]string{}
+// builtin are the roots that Windows itself comes with, which lie in the store
+// of roots that administrators use, too.
+var builtin = map[string]string{
+	"f38406e540d7a9d90cb4a9479299640ffb6df9e224ecc7a01c0d9558d8dad77d": "Microsoft Root Authority",
+	"885de64c340e3ea70658f01e1145f957fcda27aabeea1ab9faa9fdb0102d4077": "Microsoft Root Certificate Authority",
+	"df545bf919a2439c36983b54cdfc903dfa4f37d3996d8d84b4c31eec6f3c163e": "Microsoft Root Certificate Authority 2010",
+	"847df6a78497943f27fc72eb93f9a637320a02b561d0a91b09e87a7807ed7c61": "Microsoft Root Certificate Authority 2011",
+	"4898b1749717a594a2030f47c83c272bd14bae3dceb2eae382174ef2ec1c75c9": "Microsoft Authenticode(tm) Root Authority",
+}

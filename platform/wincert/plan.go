@@ -1,7 +1,6 @@
 package wincert
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -148,9 +147,6 @@ func (p *planner) change(w store.Change) {
 		step.Files = append(step.Files, p.s.at.keyOf(e.item, e.thumbprint()))
 		step.Commands = append(step.Commands, commands(p.s.at, e)...)
 		p.plan.Undo = slices.Insert(p.plan.Undo, 0, e.undo())
-		if e.limits() {
-			p.notice("certutil and PowerShell cannot say what a root is trusted for: that is in the certificate's properties in certlm.msc")
-		}
 	}
 	p.edits = append(p.edits, p.begun...)
 	p.plan.Steps = append(p.plan.Steps, step)
@@ -168,12 +164,6 @@ func (e edit) thumbprint() string {
 		return e.after.thumbprint()
 	}
 	return e.before.thumbprint()
-}
-
-// limits reports whether the edit changes what a root is trusted for.
-func (e edit) limits() bool {
-	return e.after != nil && e.item.decision == store.Trusted && e.after.get(propEKU) != nil &&
-		(e.before == nil || !bytes.Equal(e.before.get(propEKU), e.after.get(propEKU)))
 }
 
 // undo returns the change that takes the edit back.

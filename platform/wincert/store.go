@@ -42,24 +42,34 @@ type Store struct {
 	editing *sync.Mutex
 }
 
-// Detect returns the stores of this machine's Windows, with the reasons. api
-// is [System], nil for a machine that is none.
-func Detect(_ context.Context, h *host.Host, api API) ([]store.Store, []string) {
+// Locations are the names of the locations, in their order.
+func Locations() []string {
+	var out []string
+	for _, l := range locations {
+		out = append(out, l.name)
+	}
+	return out
+}
+
+// Scope is whom the store of a location is for.
+func Scope(location string) store.Scope { return locationNamed(location).scope }
+
+// Detect returns the store of a location of this machine's Windows, nil if
+// there is none, with the reasons. api is [System], nil for another machine.
+func Detect(h *host.Host, api API, location string) (store.Store, []string) {
 	if why := absent(h, api); why != "" {
 		return nil, []string{why}
 	}
-	var out []store.Store
-	var reasons []string
-	for _, l := range locations {
-		s := open(h, api, l, nil)
-		if err := s.present(); errors.Is(err, store.ErrUnsupported) {
-			reasons = append(reasons, "this Windows has no location "+l.name)
-			continue
-		}
-		out = append(out, s)
-		reasons = append(reasons, l.title+": the system stores of "+l.name)
+	l := locationNamed(location)
+	s := open(h, api, l, nil)
+	if err := s.present(); errors.Is(err, store.ErrUnsupported) {
+		return nil, []string{"this Windows has no location " + l.name}
 	}
-	return out, append(reasons, autoUpdate(api, h.Now())...)
+	reasons := []string{"the system stores of " + l.name + ", below " + l.root() + `\` + l.key}
+	if l.name == "LocalMachine" {
+		reasons = append(reasons, autoUpdate(api)...)
+	}
+	return s, reasons
 }
 
 func absent(h *host.Host, api API) string {
@@ -82,7 +92,7 @@ func Open(h *host.Host, api API, place string) (store.Store, []string, error) {
 	name, itemName, single := strings.Cut(place, "/")
 	l, i := locationNamed(name), itemNamed(itemName)
 	if l == nil {
-		return nil, nil, store.Because(store.ErrNotFound, "Windows has no location \"%s\", but %s", store.Printable(name), locationNames())
+		return nil, nil, store.Because(store.ErrNotFound, "Windows has no location \"%s\", but %s", store.Printable(name), strings.Join(Locations(), ", "))
 	}
 	if single && i == nil {
 		return nil, nil, store.Because(store.ErrNotFound, "there is no store \"%s\" in %s, but %s", store.Printable(itemName), l.name, itemNames())
@@ -92,14 +102,6 @@ func Open(h *host.Host, api API, place string) (store.Store, []string, error) {
 		return nil, nil, store.Because(store.ErrUnsupported, "this Windows has no location %s", l.name)
 	}
 	return s, []string{"named as a place of Windows"}, nil
-}
-
-func locationNames() string {
-	var out []string
-	for _, l := range locations {
-		out = append(out, l.name)
-	}
-	return strings.Join(out, ", ")
 }
 
 func itemNames() string {

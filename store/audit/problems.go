@@ -30,6 +30,7 @@ var ofProblem = map[string]problemRow{
 	"stale-temporary":      {"drift.stale_temp", Medium, nil},
 	"left-behind":          {"drift.stale_temp", Low, nil},
 	"stray-file":           {"drift.stray_file", Medium, strayFile},
+	"stray-backup":         {"drift.stray_file", Medium, nil},
 	"no-hash-link":         {"store.ineffective", Medium, nil},
 	"same-name":            {"store.ineffective", Medium, otherName},
 	"not-pem":              {"store.ineffective", Medium, reimported},
@@ -104,7 +105,7 @@ func strayFile(s *Store, p store.Problem) []Fix {
 	if s.Info.Root == "" {
 		list[0].Summary = "delete it, if nobody needs it"
 		list = append(list, fix("or make it an anchor, which all programs heed", admin(s),
-			run("certtrust", "import", p.Path, "--store", string(s.Info.ID), "--yes"), run("rm", "--", p.Path), repair(s))...)
+			certtrust(s, "import", p.Path), run("rm", "--", p.Path), repair(s))...)
 	}
 	return list
 }
@@ -138,17 +139,17 @@ func problemRule(id string) func(m *machine, found func(Finding)) {
 			for i := range s.Entries {
 				e := &s.Entries[i]
 				for _, p := range e.Problems {
-					problemFinding(id, s, e, p, found)
+					problemFinding(m, id, s, e, p, found)
 				}
 			}
 			for _, p := range s.Problems {
-				problemFinding(id, s, &store.Entry{}, p, found)
+				problemFinding(m, id, s, &store.Entry{}, p, found)
 			}
 		}
 	}
 }
 
-func problemFinding(id string, s *Store, e *store.Entry, p store.Problem, found func(Finding)) {
+func problemFinding(m *machine, id string, s *Store, e *store.Entry, p store.Problem, found func(Finding)) {
 	row, known := ofProblem[p.Code]
 	if !known {
 		row = otherProblem
@@ -172,6 +173,9 @@ func problemFinding(id string, s *Store, e *store.Entry, p store.Problem, found 
 		what = store.Printable(e.Label)
 	case !f.SHA256.IsZero():
 		what = f.SHA256.Short()
+		if list := m.held[f.SHA256]; len(list) > 0 {
+			what = name(list[0].entry.Cert)
+		}
 	}
 	if what == "" {
 		what = string(s.Info.ID)

@@ -14,6 +14,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -581,12 +582,24 @@ func (m *Memory) save(c contents) error {
 	}
 	_, err = f.Write(data)
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), m.File)
+		err = replace(f.Name(), m.File)
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return nil
+}
+
+// replace renames a file over another. On Windows that is refused for as long
+// as somebody reads the other.
+func replace(from, to string) error {
+	for deadline := time.Now().Add(lockPatience); ; {
+		err := os.Rename(from, to)
+		if err == nil || runtime.GOOS != "windows" || !errors.Is(err, fs.ErrPermission) || time.Now().After(deadline) {
+			return err
+		}
+		<-time.After(lockInterval)
+	}
 }
 
 const (

@@ -20,7 +20,7 @@ func changeFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "only show what would be done"},
 		&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"},
-		&cli.BoolFlag{Name: "elevate", Usage: "do the part that needs administrator rights through sudo or doas"},
+		&cli.BoolFlag{Name: "elevate", Usage: "do the part that needs administrator rights through sudo, doas or, on Windows, UAC"},
 		&cli.StringFlag{Name: "engine", Usage: "`WHO` makes bundles and links out of anchors: " + words(host.Engines()) + " (auto: certtrust itself, where it is known to do the same as the system's tool)"},
 		&cli.BoolFlag{Name: "keep-going", Usage: "each store for itself: one that fails does not take the others back"},
 		formatFlag(render.Formats()),
@@ -317,8 +317,29 @@ func (a *App) sudoLine() string {
 	if found, err := a.Host.LookPath(program); err != nil || found != a.Self[0] {
 		program = a.Self[0]
 	}
+	if a.Host.OS == "windows" {
+		return windowsLine(program, a.args)
+	}
 	line := []string{"sudo", shellQuote(program)}
 	return strings.Join(line, " ") + " " + shellLine(a.args)
+}
+
+// windowsLine returns the command that has Windows ask for the rights.
+func windowsLine(program string, args []string) string {
+	line := append([]string{program}, args...)
+	if !slices.Contains(args, "--elevate") {
+		at := slices.Index(line, "--")
+		if at < 0 {
+			at = len(line)
+		}
+		line = slices.Insert(line, at, "--elevate")
+	}
+	for i, arg := range line {
+		if arg == "" || strings.ContainsAny(arg, " \t\"&|<>^()%!;,=") {
+			line[i] = `"` + strings.ReplaceAll(arg, `"`, `\"`) + `"`
+		}
+	}
+	return strings.Join(line, " ")
 }
 
 // shellLine writes arguments for a POSIX shell.

@@ -65,6 +65,14 @@ func (a *App) withdraw(c *cli.Context, gone bool) error {
 	}
 	stores := newReader(c.Context, found)
 	list, err := a.inputs(c, stores)
+	if errors.Is(err, store.ErrNotFound) && !gone {
+		// What is to be distrusted need not be in the store that distrusts it.
+		if all, failed := a.everywhere(c); failed == nil {
+			if more, failed := a.inputs(c, newReader(c.Context, all)); failed == nil {
+				list, err = more, nil
+			}
+		}
+	}
 	if errors.Is(err, store.ErrNotFound) {
 		return a.elsewhere(c, found, err, func(fp store.Fingerprint) bool {
 			return slices.ContainsFunc(c.Args().Slice(), func(arg string) bool {
@@ -142,11 +150,7 @@ func heldBy(c *cli.Context, stores reader) (map[store.Fingerprint]bool, error) {
 // elsewhere adds to an error that something was not found in the chosen stores
 // where it is instead.
 func (a *App) elsewhere(c *cli.Context, chosen []platform.Found, err error, sought func(store.Fingerprint) bool) error {
-	h, failed := a.machine(c)
-	if failed != nil {
-		return err
-	}
-	all, failed := platform.Detect(c.Context, h, a.own(h), platform.Selector{})
+	all, failed := a.everywhere(c)
 	if failed != nil {
 		return err
 	}
@@ -164,4 +168,13 @@ func (a *App) elsewhere(c *cli.Context, chosen []platform.Found, err error, soug
 		return err
 	}
 	return &store.Error{Err: err, Hint: "it is in " + strings.Join(ids, ", ") + ": name that with --store"}
+}
+
+// everywhere returns all stores of the machine that a command is about.
+func (a *App) everywhere(c *cli.Context) ([]platform.Found, error) {
+	h, err := a.machine(c)
+	if err != nil {
+		return nil, err
+	}
+	return platform.Detect(c.Context, h, a.own(h), platform.Selector{})
 }

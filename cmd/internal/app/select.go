@@ -14,6 +14,7 @@ import (
 	"github.com/certtrust/certtrust/cmd/internal/render"
 	"github.com/certtrust/certtrust/platform"
 	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/platform/wincert"
 	"github.com/certtrust/certtrust/store"
 )
 
@@ -54,11 +55,26 @@ func selector(c *cli.Context) platform.Selector {
 	return sel
 }
 
-// placed makes places in IDs absolute.
+// placed makes places in IDs absolute, and IDs of what PowerShell calls a place
+// of Windows.
 func placed(patterns []string) []string {
 	out := slices.Clone(patterns)
 	for i, p := range out {
+		if id, ok := wincert.SelectorID(p); ok {
+			out[i] = id
+			continue
+		}
 		backend, place, ok := strings.Cut(p, ":")
+		if ok && backend == wincert.ExportBackend && place != "" {
+			place = filepath.FromSlash(place) // it is always a file
+			if !filepath.IsAbs(place) {
+				place = "." + string(filepath.Separator) + place
+			}
+			if abs, err := filepath.Abs(place); err == nil {
+				out[i] = backend + ":" + filepath.ToSlash(abs)
+			}
+			continue
+		}
 		if !ok || !strings.HasPrefix(place, "./") && !strings.HasPrefix(place, "../") && place != "." && place != ".." {
 			continue
 		}
@@ -89,7 +105,7 @@ func (a *App) machine(c *cli.Context) (*host.Host, error) {
 		}
 		return h, err
 	}
-	return nil, usage("one --root at a time: only list, show, stores and export read several")
+	return nil, usage("one --root at a time: only list, show, stores, export and audit read several")
 }
 
 // offline returns the machine in a directory.

@@ -33,7 +33,7 @@ type (
 		Version, Programme string
 		Tiles              []htmlTile
 		Incomplete         []AuditStore
-		Findings           []htmlFinding
+		Groups             []htmlGroup
 		Diff               []audit.Difference
 		Width              int
 		Years              []htmlYear
@@ -43,6 +43,13 @@ type (
 	htmlTile struct {
 		Severity audit.Severity
 		N        int
+	}
+	// htmlGroup is findings of one rule, under one heading where they are many.
+	htmlGroup struct {
+		Title, ID string
+		Severity  audit.Severity
+		N         int
+		Findings  []htmlFinding
 	}
 	htmlFinding struct {
 		F      audit.Finding
@@ -147,7 +154,16 @@ func (p *htmlPage) findings() {
 			fix.Commands = commands
 			h.Fixes = append(h.Fixes, fix)
 		}
-		p.Findings = append(p.Findings, h)
+		if n := len(p.Groups); n > 0 && p.Groups[n-1].ID == f.ID && p.Groups[n-1].Severity == f.Severity {
+			p.Groups[n-1].Findings = append(p.Groups[n-1].Findings, h)
+		} else {
+			p.Groups = append(p.Groups, htmlGroup{ID: f.ID, Severity: f.Severity, Findings: []htmlFinding{h}})
+		}
+	}
+	for i := range p.Groups {
+		if g := &p.Groups[i]; len(g.Findings) > few {
+			g.Title, g.N = audit.RuleOf(g.ID).Title, len(g.Findings)
+		}
 	}
 }
 
@@ -185,10 +201,8 @@ func (p *htmlPage) certs() {
 			}
 			h.Cells = append(h.Cells, cell)
 		}
-		for _, in := range c.In {
-			if in.Origin.By != store.ByVendor {
-				h.Local = string(in.Origin.By)
-			}
+		if !slices.ContainsFunc(c.In, func(in Holding) bool { return in.Origin.By == store.ByVendor }) && len(c.In) > 0 {
+			h.Local = string(c.In[0].Origin.By)
 		}
 		w := textWriter{s: &term.Streams{}, record: func(key string, values []Cell) {
 			f := htmlField{Key: key}

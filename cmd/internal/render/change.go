@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/certtrust/certtrust/cmd/internal/term"
+	"github.com/certtrust/certtrust/platform/wincert"
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/lint"
 )
@@ -251,6 +252,10 @@ func (st ChangeStore) writeSteps(w *textWriter) {
 			w.line(detail, "change  ", term.Safe(file))
 		}
 		for _, command := range step.Commands {
+			if st.Store.Backend() == wincert.Backend { // whose changes are made without programs
+				w.line(detail, "by hand ", term.Safe(windowsText(command)))
+				continue
+			}
 			w.line(detail, "run     ", commandText(command))
 		}
 		if step.Elevated {
@@ -281,6 +286,17 @@ func commandText(args []string) string {
 			return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:=@,+%\\", r))
 		}) {
 			words[i] = "'" + strings.ReplaceAll(words[i], "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// windowsText writes a command as a prompt of Windows takes it.
+func windowsText(args []string) string {
+	words := slices.Clone(args)
+	for i, arg := range args {
+		if arg == "" || strings.ContainsAny(arg, " \t\"&|<>^()%!;,=`$") {
+			words[i] = `"` + strings.ReplaceAll(arg, `"`, `\"`) + `"`
 		}
 	}
 	return strings.Join(words, " ")

@@ -12,6 +12,11 @@
       var shown = words.every(function (w) { return text.indexOf(w) >= 0; }) && (!severity || !level || level === severity);
       row.hidden = !shown;
     });
+    [].forEach.call(document.querySelectorAll("details.group"), function (group) {
+      var shown = group.querySelectorAll("[data-s]:not([hidden])").length;
+      group.hidden = shown === 0;
+      group.open = shown > 0 && words.length > 0;
+    });
     [].forEach.call(document.querySelectorAll("[data-count]"), function (place) {
       var list = document.querySelectorAll("#" + place.getAttribute("data-count") + " [data-s]");
       var shown = [].filter.call(list, function (row) { return !row.hidden; }).length;
@@ -43,7 +48,10 @@
   }
   window.addEventListener("hashchange", follow);
   window.addEventListener("beforeprint", function () {
-    [].forEach.call(document.querySelectorAll("#findings details"), function (d) { d.open = true; });
+    [].forEach.call(document.querySelectorAll("#findings details"), function (d) {
+      var level = d.getAttribute("data-severity");
+      if (level !== "low" && level !== "info") { d.open = true; }
+    });
   });
   document.addEventListener("keydown", function (e) {
     if (e.key === "/" && document.activeElement !== search) { e.preventDefault(); search.focus(); }
