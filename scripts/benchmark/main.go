@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -51,27 +52,9 @@ func measure(certtrust string) error {
 	if err := authorities(dir, 101); err != nil {
 		return err
 	}
-	const anchors = "/usr/local/share/ca-certificates"
-	one, hundred := filepath.Join(dir, "0.crt"), filepath.Join(dir, "all.pem")
-	clean := "rm -f " + anchors + "/bench-*.crt " + anchors + "/certtrust-*.crt; update-ca-certificates --fresh"
-	works := []work{
-		{"list every root in full", "", []run{
-			{"certtrust", certtrust + " list --system --json"},
-			{"openssl storeutl", "openssl storeutl -noout -text -certs /etc/ssl/certs/ca-certificates.crt"},
-			{"openssl x509, one by one", "for f in /etc/ssl/certs/*.pem; do openssl x509 -noout -subject -enddate -fingerprint -sha256 -in $f; done"},
-		}, 0},
-		{"trust one", clean, []run{
-			{"certtrust", certtrust + " trust " + one},
-			{"cp, update-ca-certificates", "cp " + one + " " + anchors + "/bench-0.crt && update-ca-certificates"},
-		}, 0},
-		{"trust one that is trusted", certtrust + " trust " + one, []run{
-			{"certtrust", certtrust + " trust " + one},
-			{"cp, update-ca-certificates", "cp " + one + " " + anchors + "/bench-0.crt && update-ca-certificates"},
-		}, 0},
-		{"trust a hundred", clean, []run{
-			{"certtrust", certtrust + " import " + hundred},
-			{"cp, update-ca-certificates", "for n in $(seq 1 100); do cp " + dir + "/$n.crt " + anchors + "/bench-$n.crt; done && update-ca-certificates"},
-		}, 0},
+	works, err := system(certtrust, dir)
+	if err != nil {
+		return err
 	}
 	server, err := serve(dir)
 	if err != nil {
@@ -80,13 +63,7 @@ func measure(certtrust string) error {
 	defer server.Close()
 	works = append(works, diagnosing(certtrust, dir, server))
 	if _, err := exec.LookPath("certutil"); err == nil {
-		many := filepath.Join(dir, "many")
-		if err := os.Mkdir(many, 0o755); err != nil {
-			return err
-		}
-		if err := authorities(many, 1001); err != nil {
-			return err
-		}
+		many := filepath.Join(dir, "many") // of system
 		// Where people have their profiles, and where nothing is ever waited for.
 		for _, at := range []struct{ name, dir string }{{"on a disk", os.Getenv("DISK")}, {"in memory", dir}} {
 			if at.dir == "" {
@@ -103,11 +80,23 @@ func measure(certtrust string) error {
 	if err != nil || rounds < 1 {
 		rounds = 7
 	}
+	results := []result{}
 	for _, w := range works {
 		if !strings.Contains(w.name, os.Getenv("ONLY")) {
 			continue
 		}
-		if err := w.measure(rounds); err != nil {
+		r, err := w.measure(rounds)
+		if err != nil {
+			return err
+		}
+		results = append(results, r)
+	}
+	if file := os.Getenv("JSON"); file != "" {
+		data, err := json.MarshalIndent(results, "", "  ")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, append(data, '\n'), 0o644); err != nil {
 			return err
 		}
 	}
@@ -187,7 +176,8 @@ func databases(certtrust, many, name, dir string) ([]work, error) {
 // took is what a run took.
 type took struct{ wall, cpu time.Duration }
 
-func (w work) measure(rounds int) error {
+func (w work) measure(rounds int) (result, error) {
+	out := result{Name: w.name}
 	all := make([][]took, len(w.runs))
 	if w.most > 0 {
 		rounds = min(rounds, w.most)
@@ -195,14 +185,14 @@ func (w work) measure(rounds int) error {
 	for range rounds {
 		for i, r := range w.runs {
 			if w.before != "" {
-				if out, err := exec.Command("sh", "-c", w.before).CombinedOutput(); err != nil {
-					return fmt.Errorf("%s: %w\n%s", w.before, err, out)
+				if said, err := exec.Command("sh", "-c", w.before).CombinedOutput(); err != nil {
+					return out, fmt.Errorf("%s: %w\n%s", w.before, err, said)
 				}
 			}
 			cmd := exec.Command("sh", "-c", r.command)
 			began := time.Now()
 			if err := cmd.Run(); err != nil {
-				return fmt.Errorf("%s: %w", r.command, err)
+				return out, fmt.Errorf("%s: %w", r.command, err)
 			}
 			state := cmd.ProcessState
 			all[i] = append(all[i], took{time.Since(began), state.UserTime() + state.SystemTime()})
@@ -212,14 +202,34 @@ func (w work) measure(rounds int) error {
 	first := median(all[0])
 	for i, r := range w.runs {
 		m := median(all[i])
+		out.Runs = append(out.Runs, measured{r.name, r.command, len(all[i]), milliseconds(m.wall), milliseconds(m.cpu), ratio(first.wall, m.wall), ratio(first.cpu, m.cpu)})
 		fmt.Printf("  %-28s wall %8s  cpu %8s", r.name, m.wall.Round(100*time.Microsecond), m.cpu.Round(100*time.Microsecond))
 		if i > 0 {
 			fmt.Printf("  certtrust takes %.2f of the wall, %.2f of the cpu time", ratio(first.wall, m.wall), ratio(first.cpu, m.cpu))
 		}
 		fmt.Println()
 	}
-	return nil
+	return out, nil
 }
+
+// result is what is written for programs to read: of each program the medians,
+// and the share that certtrust takes of them.
+type result struct {
+	Name string     `json:"name"`
+	Runs []measured `json:"runs"`
+}
+
+type measured struct {
+	Program   string  `json:"program"`
+	Command   string  `json:"command"`
+	Rounds    int     `json:"rounds"`
+	Wall      float64 `json:"wallMilliseconds"`
+	CPU       float64 `json:"cpuMilliseconds"`
+	WallShare float64 `json:"certtrustTakesOfWall"`
+	CPUShare  float64 `json:"certtrustTakesOfCPU"`
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func ratio(a, b time.Duration) float64 { return float64(a) / float64(max(b, 1)) }
 
