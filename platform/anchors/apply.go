@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/certtrust/certtrust/platform/host"
@@ -166,7 +167,7 @@ func (s *Store) dropNumbers(links map[string]string, hash string, gone []int) er
 }
 
 // hookName is what run-parts(8) takes for a program.
-var hookName = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`)
+var hookName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9_-]+$`) })
 
 // tellHooks runs the tool's hooks with lines on their standard input, where the
 // tool does. What it returns is what [Store.hookFailed] does.
@@ -178,7 +179,7 @@ func (s *Store) tellHooks(ctx context.Context, p *planner, lines []string) (wron
 	for _, hook := range hooks {
 		file := path.Join(s.family.hookDir, hook.Name())
 		info, err := s.host.Stat(file)
-		if err != nil || !hookName.MatchString(hook.Name()) || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
+		if err != nil || !hookName().MatchString(hook.Name()) || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
 			continue
 		}
 		input := strings.Join(lines, "\n")
@@ -295,7 +296,7 @@ func (s *base) liveUpdaters() []host.Process {
 // that does not count, up to a limit.
 const attempts, besideOthers = 3, 10
 
-var hookError = regexp.MustCompile(`(?m)^E: (\S+) exited with code (\d+)`)
+var hookError = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?m)^E: (\S+) exited with code (\d+)`) })
 
 // update has all that is generated follow what was edited, until it is right.
 func (s *Store) update(ctx context.Context, p *planner) error {
@@ -367,7 +368,7 @@ func (s *Store) follow(ctx context.Context, p *planner) (wrong, err error) {
 	// The hooks have run once more: how they have fared now is what counts.
 	wrong = nil
 	text := bytes.Join([][]byte{out.Stdout, out.Stderr}, []byte("\n"))
-	for _, m := range hookError.FindAllSubmatch(text, -1) {
+	for _, m := range hookError().FindAllSubmatch(text, -1) {
 		again, err := s.hookFailed(p, string(m[1]), fmt.Errorf("exit code %s", m[2]))
 		if err != nil {
 			return nil, err

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/certfile"
@@ -26,13 +27,15 @@ type move struct{ from, to string }
 // backupName is what the names of files look like that editors, package
 // managers and people keep as copies. On real machines the hash directory has
 // server certificates in it, too: nothing else is taken for a copy.
-var backupName = regexp.MustCompile(`(?i)(~|\.(bak|backup|old|orig|save|saved|swp|dpkg-(old|dist|new|tmp)|ucf-(old|dist)|rpm(save|orig|new)))(\.?[0-9]+)?$` +
-	`|^ca-certificates\.crt[.-]`)
+var backupName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)(~|\.(bak|backup|old|orig|save|saved|swp|dpkg-(old|dist|new|tmp)|ucf-(old|dist)|rpm(save|orig|new)))(\.?[0-9]+)?$` +
+		`|^ca-certificates\.crt[.-]`)
+})
 
 // isBackup reports whether a stray is clearly a copy that was kept: a file of
 // such a name, with no private key that some program might want.
 func isBackup(x stray) bool {
-	return x.err == nil && x.to == "" && !x.stale && backupName.MatchString(path.Base(x.path)) && !hasKey(x.file)
+	return x.err == nil && x.to == "" && !x.stale && backupName().MatchString(path.Base(x.path)) && !hasKey(x.file)
 }
 
 func hasKey(f *certfile.File) bool {
@@ -72,12 +75,12 @@ func (s *base) asideDir(file string) string {
 	return path.Join(path.Dir(top), asideName)
 }
 
-var unsafeName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+var unsafeName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[^A-Za-z0-9._-]+`) })
 
 // asidePath returns where a file with that content is set aside.
 func (s *base) asidePath(file string, raw []byte) string {
 	sum := sha256.Sum256(append([]byte(file+"\x00"), raw...))
-	name := unsafeName.ReplaceAllString(path.Base(file), "_")
+	name := unsafeName().ReplaceAllString(path.Base(file), "_")
 	return path.Join(s.asideDir(file), hex.EncodeToString(sum[:8])+"-"+name[:min(len(name), 64)])
 }
 

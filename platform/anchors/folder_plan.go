@@ -554,7 +554,7 @@ func (p *folderPlan) takeOut(x *source, fp store.Fingerprint) (original, error) 
 		delete(p.edits.writes, x.path)
 		p.edits.removes = append(p.edits.removes, x.path)
 		back := original{}
-		if !ownName.MatchString(path.Base(x.path)) {
+		if !ownName().MatchString(path.Base(x.path)) {
 			back.item = x.path
 			if len(x.file.Certs()) == 1 {
 				back.content = x.raw

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/certtrust/certtrust/store"
@@ -14,7 +15,7 @@ import (
 
 // ownName is the name of an anchor that certtrust put there: half of its
 // fingerprint, and nothing that a certificate says of itself.
-var ownName = regexp.MustCompile(`^certtrust-([0-9a-f]{32})\.`)
+var ownName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^certtrust-([0-9a-f]{32})\.`) })
 
 func (s *base) ownPath(fp store.Fingerprint) string {
 	return path.Join(s.family.adminDir, "certtrust-"+hex.EncodeToString(fp[:16])+s.family.suffix)
@@ -55,7 +56,7 @@ func (o *origins) of(a anchor, c *store.Cert) store.Origin {
 		return store.Origin{By: store.ByVendor, Detail: pkg}
 	}
 	base := path.Base(a.path)
-	if m := ownName.FindStringSubmatch(base); m != nil && c != nil && strings.HasPrefix(c.SHA256.String(), m[1]) {
+	if m := ownName().FindStringSubmatch(base); m != nil && c != nil && strings.HasPrefix(c.SHA256.String(), m[1]) {
 		return store.Origin{By: store.ByCerttrust}
 	}
 	for _, known := range knownNames {
@@ -150,7 +151,12 @@ func (o *origins) dirs() []string {
 // dpkg notes the files of a package, as its list names them.
 func (o *origins) dpkg(list string, data []byte) {
 	pkg := ""
-	for _, dir := range o.dirs() {
+	dirs := o.dirs()
+	// Hundreds of lists are looked at for what hardly any of them has.
+	if len(dirs) > 0 && !slices.ContainsFunc(dirs, func(d string) bool { return path.Base(d) != path.Base(dirs[0]) }) && !bytes.Contains(data, []byte("/"+path.Base(dirs[0])+"/")) {
+		return
+	}
+	for _, dir := range dirs {
 		for rest := data; ; {
 			i := bytes.Index(rest, []byte("\n"+dir+"/"))
 			if i < 0 {

@@ -407,7 +407,7 @@ func FuzzText(f *testing.F) {
 	f.Add([]byte("[Profile0]\nPath=x\nIsRelative=1\n"), []byte(`{"policies":{"Certificates":{"Install":["x"]}}}`), []byte{0x0a, 0x02, 0x08, 0x03})
 	f.Fuzz(func(t *testing.T, ini, policies, settings []byte) {
 		parseIni(ini)
-		pref.FindAllSubmatch(ini, -1)
+		pref().FindAllSubmatch(ini, -1)
 		trustOf(settings)
 		doc, err := parseObject(policies)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/platform/sqlite"
@@ -123,7 +124,9 @@ func (f *finder) groups(dir string) (list []string) {
 	return list
 }
 
-var pref = regexp.MustCompile(`(?m)^\s*(?:user_|lock|sticky_)?[pP]ref\(\s*"([^"\\]+)"\s*,\s*([^)\r\n]*?)\s*\)`)
+var pref = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?m)^\s*(?:user_|lock|sticky_)?[pP]ref\(\s*"([^"\\]+)"\s*,\s*([^)\r\n]*?)\s*\)`)
+})
 
 // readPrefs returns the settings of a profile: what the user's own file says
 // counts most.
@@ -134,7 +137,7 @@ func readPrefs(h *host.Host, dir string) map[string]string {
 		if err != nil {
 			continue
 		}
-		for _, m := range pref.FindAllSubmatch(text, -1) {
+		for _, m := range pref().FindAllSubmatch(text, -1) {
 			prefs[string(m[1])] = string(m[2])
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/certfile"
@@ -98,13 +99,13 @@ func certificates(f *certfile.File, err error) ([]*store.Cert, error) {
 }
 
 // reference is a variable in a setting.
-var reference = regexp.MustCompile(`\$\{[A-Za-z_][0-9A-Za-z_]{0,100}\}`)
+var reference = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\$\{[A-Za-z_][0-9A-Za-z_]{0,100}\}`) })
 
 // resolve makes a path of what a setting says, which may be relative to the
 // current directory.
 func (c *collector) resolve(value string, tilde bool) (string, error) {
 	if tilde {
-		value = reference.ReplaceAllStringFunc(value, func(name string) string {
+		value = reference().ReplaceAllStringFunc(value, func(name string) string {
 			v, _ := c.getenv(name[2 : len(name)-1])
 			return v
 		})
@@ -154,7 +155,7 @@ func (c *collector) readDirs(list string, hashed bool) (certs []*store.Cert, err
 }
 
 // hashName is how OpenSSL finds a certificate in a directory.
-var hashName = regexp.MustCompile(`^[0-9a-f]{8}\.[0-9]+$`)
+var hashName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{8}\.[0-9]+$`) })
 
 func (c *collector) readDir(dir string, hashed bool) (certs []*store.Cert, err error) {
 	entries, err := c.h.ReadDir(dir)
@@ -164,7 +165,7 @@ func (c *collector) readDir(dir string, hashed bool) (certs []*store.Cert, err e
 	total, files := 0, 0
 	seen := map[store.Fingerprint]bool{}
 	for _, e := range entries {
-		if hashed && !hashName.MatchString(e.Name()) {
+		if hashed && !hashName().MatchString(e.Name()) {
 			continue
 		}
 		if files++; files > maxDir || total > maxTotal || c.ctx.Err() != nil {
@@ -230,7 +231,7 @@ func (c *collector) systemHas(client, half string) bool {
 	anyName := client == "go" || client == "dotnet"
 	for _, dir := range systemDirs {
 		entries, err := c.h.ReadDir(dir)
-		if err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return anyName || hashName.MatchString(e.Name()) }) {
+		if err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return anyName || hashName().MatchString(e.Name()) }) {
 			return true
 		}
 	}

@@ -4,13 +4,14 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/certtrust/certtrust/store"
 )
 
 // option is an option as commands here have them. What comes from elsewhere is a
 // fingerprint, an ID or an absolute path, and none of these looks like one.
-var option = regexp.MustCompile(`^-[-a-z]*$`)
+var option = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^-[-a-z]*$`) })
 
 // quote writes an argument of a shell command. What cannot be written safely,
 // and read by a person, is not ok.
@@ -18,7 +19,7 @@ func quote(arg string) (string, bool) {
 	if arg == "" || store.Printable(arg) != arg && strings.ReplaceAll(store.Printable(arg), `\\`, `\`) != arg {
 		return "", false
 	}
-	if option.MatchString(arg) {
+	if option().MatchString(arg) {
 		return arg, true
 	}
 	if strings.Trim(arg, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-:@+,=%") == "" && !strings.HasPrefix(arg, "-") {

@@ -483,7 +483,7 @@ func FuzzPermute(f *testing.F) {
 		// What reaches a command that reads flags has none left in it.
 		if end < 0 && got.Command != "" && got.Command != "raw" {
 			for _, arg := range got.Args {
-				if strings.HasPrefix(arg, "-") && arg != "-" && !negative.MatchString(arg) {
+				if strings.HasPrefix(arg, "-") && arg != "-" && !negative().MatchString(arg) {
 					t.Fatalf("%q became an argument of %q", arg, out)
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"regexp"
 	"slices"
+	"sync"
 
 	"github.com/urfave/cli/v2"
 
@@ -114,7 +115,7 @@ func (a *App) input(c *cli.Context, arg string, stores reader) ([]given, error) 
 	} else {
 		data, err = a.content(arg)
 	}
-	if errors.Is(err, fs.ErrNotExist) && looksLikeFingerprint.MatchString(arg) {
+	if errors.Is(err, fs.ErrNotExist) && looksLikeFingerprint().MatchString(arg) {
 		prefix, err := store.ParseFingerprintPrefix(arg)
 		if err != nil {
 			return nil, usage("%s is not a file, and %s", store.Printable(arg), err)
@@ -182,7 +183,7 @@ func (a *App) readFile(c *cli.Context, name string, data []byte) (*certfile.File
 
 // looksLikeFingerprint tells what can only be meant as a fingerprint, if it is
 // no file.
-var looksLikeFingerprint = regexp.MustCompile(`(?i)^(sha-?256.*|[0-9a-f]{2}(:?[0-9a-f]{2})+:?)$`)
+var looksLikeFingerprint = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)^(sha-?256.*|[0-9a-f]{2}(:?[0-9a-f]{2})+:?)$`) })
 
 // plain takes the operation and the path off an error of the host: they are
 // told already.

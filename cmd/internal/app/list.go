@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -203,11 +204,11 @@ func parsePrefixes(texts []string) ([]store.FingerprintPrefix, error) {
 	return out, nil
 }
 
-var span = regexp.MustCompile(`^([0-9]{1,6})([hdwy])$`)
+var span = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([0-9]{1,6})([hdwy])$`) })
 
 // parseSpan reads a time such as 12h, 30d, 8w or 1y.
 func parseSpan(text string) (time.Duration, error) {
-	m := span.FindStringSubmatch(text)
+	m := span().FindStringSubmatch(text)
 	if m == nil {
 		return 0, usage("--expiring %s: not a time such as 12h, 30d, 8w or 1y", store.Printable(text))
 	}

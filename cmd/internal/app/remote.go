@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -37,12 +38,12 @@ func isURL(arg string) bool {
 }
 
 // hostPort is a host with its port, which no file is called.
-var hostPort = regexp.MustCompile(`^(\[[0-9a-fA-F:.]+\]|[^/:\\\s]+):[0-9]{1,5}$`)
+var hostPort = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(\[[0-9a-fA-F:.]+\]|[^/:\\\s]+):[0-9]{1,5}$`) })
 
 // isServer tells what names a server, whose own certificates are meant: a host
 // with a port, or a URL that names no file there.
 func isServer(arg string) bool {
-	if hostPort.MatchString(arg) {
+	if hostPort().MatchString(arg) {
 		return true
 	}
 	u, err := url.Parse(arg)
