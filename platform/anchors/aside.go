@@ -16,7 +16,7 @@ import (
 
 // A repair deletes nothing that is not certtrust's own: it sets files aside, in
 // a directory that only root can enter, beside the one that they were in. Undo
-// brings them back.
+// brings them back, but for what an interrupted update has left.
 
 // asideName is that directory's name.
 const asideName = "certtrust-set-aside"
@@ -96,7 +96,9 @@ func (p *planner) setAside(file string, raw []byte, step *store.Step) bool {
 	}
 	p.edits.moves = append(p.edits.moves, move{file, to})
 	step.Files = append(step.Files, file, to)
-	p.plan.Undo = append(p.plan.Undo, store.Change{Item: file, Aside: to})
+	if file != p.s.newBundle() { // half a bundle, which nobody wants back
+		p.plan.Undo = append(p.plan.Undo, store.Change{Item: file, Aside: to})
+	}
 	return true
 }
 
