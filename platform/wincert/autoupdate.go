@@ -121,11 +121,11 @@ func parseTrustList(der []byte) (*trustList, error) {
 			Content asn1.RawValue `asn1:"explicit,tag:0"`
 		}
 	}
-	if err := fields(outer.Content.FullBytes, &signed.Version, &signed.Digests, &signed.Inner); err != nil || !signed.Inner.Type.Equal(oidTrustList) {
+	if err := fields(outer.Content.Bytes, &signed.Version, &signed.Digests, &signed.Inner); err != nil || !signed.Inner.Type.Equal(oidTrustList) {
 		return bad("something else is signed")
 	}
 	var list asn1.RawValue
-	if _, err := asn1.Unmarshal(signed.Inner.Content.FullBytes, &list); err != nil || list.Tag != asn1.TagSequence {
+	if _, err := asn1.Unmarshal(signed.Inner.Content.Bytes, &list); err != nil || list.Tag != asn1.TagSequence {
 		return bad("the list is damaged")
 	}
 	out := &trustList{}
