@@ -30,6 +30,7 @@ var ofProblem = map[string]problemRow{
 	"stale-temporary":      {"drift.stale_temp", Medium, nil},
 	"left-behind":          {"drift.stale_temp", Low, nil},
 	"stray-file":           {"drift.stray_file", Medium, strayFile},
+	"stray-backup":         {"drift.stray_file", Medium, nil},
 	"no-hash-link":         {"store.ineffective", Medium, nil},
 	"same-name":            {"store.ineffective", Medium, otherName},
 	"not-pem":              {"store.ineffective", Medium, reimported},

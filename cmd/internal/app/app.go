@@ -202,10 +202,10 @@ verdict: not reachable, or no TLS; 130 interrupted.`,
 		Commands: []*cli.Command{
 			a.listCommand(), a.showCommand(), a.storesCommand(),
 			a.trustCommand(), a.importCommand(), a.distrustCommand(), a.removeCommand(),
-			a.diagnoseCommand(), a.explainCommand(), a.fetchCommand(), a.auditCommand(), a.diffCommand(),
+			a.verifyCommand(), a.diagnoseCommand(), a.explainCommand(), a.fetchCommand(), a.auditCommand(), a.diffCommand(),
 			a.exportCommand(), a.historyCommand(), a.undoCommand(), a.repairCommand(), a.linkCommand(),
 			completionCommand(), a.helpCommand(), a.versionCommand(),
-			completeCommand(a.values), a.partCommand(), a.journalCommand(), a.userCommand(),
+			completeCommand(a.values), a.partCommand(), a.journalCommand(), a.userCommand(), a.dialCommand(), a.holdsCommand(),
 		},
 	}
 	for _, cmd := range tree.Commands {

@@ -41,7 +41,8 @@ a person has seen it and said yes.
 			&cli.StringSliceFlag{Name: "fingerprint", Usage: "of the certificates in the file, only the one with this SHA-256 `FINGERPRINT`"},
 			&cli.BoolFlag{Name: "all", Usage: "all roots in the file, if there are several"},
 			replacesFlag(),
-		}),
+			&cli.BoolFlag{Name: "verify", Usage: "ask the programs of this machine afterwards whether they accept it"},
+		}, withFlags()),
 		Action: func(c *cli.Context) error { return a.entrust(c, false) },
 	}
 }
@@ -181,6 +182,9 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 		ch.verdict = func([]*platform.Part) error {
 			return store.Because(store.ErrPartial, "%d of %d certificates were refused: %w", len(refused), len(list), refused[0])
 		}
+	}
+	if c.Bool("verify") {
+		ch.after = a.trustVerified(c, taken)
 	}
 	if err := a.vouch(c, slices.Concat(taken, stored)); err != nil {
 		return err

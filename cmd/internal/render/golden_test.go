@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/certtrust/certtrust/cmd/internal/term"
+	"github.com/certtrust/certtrust/platform/clients"
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/diagnose"
 )
@@ -176,6 +177,23 @@ func docs(t *testing.T) map[string]Doc {
 	fetched := NewFetchDoc("www.example.com", "192.0.2.1:443")
 	fetched.Certificates = []FetchCertificate{NewFetchCertificate(c.leaf, "sent", now), NewFetchCertificate(c.root, "aia", now)}
 
+	verify := NewVerifyDoc("ca.pem", "www.example.com")
+	verify.Time, verify.Verdict, verify.Summary = now, "untrusted", "\"Root\x1b[31m\" is not trusted."
+	verify.Causes = []VerifyCause{{Code: "trust.untrusted_root", Summary: "\"Root\x1b[31m\" is not trusted there.", Stores: []string{string(system)}}}
+	verify.Stores = []VerifyStore{{ID: string(system), Verdict: "untrusted", Counts: true, Causes: []string{"trust.untrusted_root"}}, {ID: string(jdk), Verdict: "unknown", Error: "it is damaged"}, {ID: string(firefox), Verdict: "trusted"}}
+	verify.Platform = []VerifyPlatform{{Store: "windows:CurrentUser", Verdict: store.Verdict{Reasons: []string{"CERT_TRUST_IS_UNTRUSTED_ROOT"}}}}
+	yes, no, unknown := clients.Outcome{Verdict: clients.Accepts}, clients.Outcome{Verdict: clients.Refuses, Words: "no\x1b[31m"}, clients.Outcome{Verdict: clients.Unknown, Words: "it took too long"}
+	for _, c := range []VerifyClient{
+		{Answer: clients.Answer{Client: "curl", Title: "curl", Program: "/usr/bin/curl", Version: "curl 8", Clean: yes, Own: yes, Control: no, OwnControl: no}},
+		{Answer: clients.Answer{Client: "openssl", Title: "OpenSSL", Clean: no, Own: yes, Control: no, OwnControl: no}, Because: []string{"SSL_CERT_FILE: SSL_CERT_FILE"}},
+		{Answer: clients.Answer{Client: "node", Title: "Node.js", Clean: no, Own: no, Control: no, OwnControl: no}},
+		{Answer: clients.Answer{Client: "git", Title: "Git", Clean: yes, Own: yes, Control: no, OwnControl: yes}, Because: []string{"GIT_SSL_NO_VERIFY: GIT_SSL_NO_VERIFY"}},
+		{Answer: clients.Answer{Client: "java", Title: "Java", Clean: unknown, Own: unknown, Control: unknown, OwnControl: unknown}},
+		{Answer: clients.Answer{Client: "deno", Title: "Deno", Absent: true, Clean: clients.Outcome{Verdict: clients.Unknown, Words: "it is not installed"}}},
+	} {
+		verify.Clients = append(verify.Clients, c.Judged())
+	}
+
 	all := map[string]Doc{
 		"stores-verbose.txt": NewStoresDoc(stores, elsewhere, true),
 		"diagnose-ja.txt":    diagnoses(t, diagnose.Japanese)[0],
@@ -185,7 +203,7 @@ func docs(t *testing.T) map[string]Doc {
 	for name, doc := range map[string]Doc{
 		"stores": NewStoresDoc(stores, elsewhere, false), "show": NewShowDoc(shown),
 		"change-dry-run": dry, "change-done": done, "change-failed": failed,
-		"history": history, "version": version,
+		"history": history, "version": version, "verify": verify,
 		"diagnose": diagnoses(t, diagnose.English)[0], "fetch": fetched,
 		"diagnose-list": DiagnoseListDoc{NewDiagnoseHeader("host", now), diagnoses(t, diagnose.English), diagnose.English},
 		"explain":       NewExplainDoc(curl, diagnose.English), "explain-ja": NewExplainDoc(dotnet, diagnose.Japanese),

@@ -1,0 +1,228 @@
+package render
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/certtrust/certtrust/cmd/internal/term"
+	"github.com/certtrust/certtrust/platform/clients"
+	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/diagnose"
+)
+
+// VerifyDoc tells whether something is trusted: by each store, by the
+// platform's own verifier, and by the programs that were asked.
+type VerifyDoc struct {
+	Schema   string           `json:"schema"`
+	Target   string           `json:"target" jsonschema:"as it was given"`
+	Host     string           `json:"host,omitempty" jsonschema:"the name that it has to be for"`
+	Time     time.Time        `json:"time" jsonschema:"that it was judged at"`
+	Verdict  string           `json:"verdict" jsonschema:"trusted, untrusted, handshake_failed, not_tls or unreachable: by the stores that count"`
+	Summary  string           `json:"summary"`
+	Causes   []VerifyCause    `json:"causes" jsonschema:"empty if it is trusted; certtrust diagnose tells more"`
+	Stores   []VerifyStore    `json:"stores"`
+	Platform []VerifyPlatform `json:"platform,omitempty"`
+	Clients  []VerifyClient   `json:"clients,omitempty"`
+}
+
+// VerifyStore is the outcome for a store.
+type VerifyStore struct {
+	ID      string   `json:"id"`
+	Title   string   `json:"title,omitempty"`
+	UsedBy  []string `json:"usedBy,omitempty"`
+	Verdict string   `json:"verdict" jsonschema:"trusted, untrusted or unknown"`
+	Causes  []string `json:"causes,omitempty"`
+	Anchor  string   `json:"anchor,omitempty" jsonschema:"SHA-256 of the root that it is trusted by"`
+	Error   string   `json:"error,omitempty"`
+	Counts  bool     `json:"counts" jsonschema:"the verdict and the exit code depend on it"`
+}
+
+// NewVerifyStore takes over what a diagnosis says of a store.
+func NewVerifyStore(v diagnose.StoreView) VerifyStore {
+	text := func(p *string) string {
+		if p == nil {
+			return ""
+		}
+		return *p
+	}
+	return VerifyStore{ID: v.ID, Title: v.Name, UsedBy: v.UsedBy, Verdict: v.Verdict, Causes: v.Causes, Anchor: text(v.Anchor), Error: text(v.Error), Counts: v.Counts}
+}
+
+// VerifyCause is a reason why it is not trusted.
+type VerifyCause struct {
+	Code    string   `json:"code"`
+	Summary string   `json:"summary"`
+	Stores  []string `json:"stores,omitempty"`
+}
+
+// VerifyPlatform is what the verifier of a store's platform says.
+type VerifyPlatform struct {
+	Store   store.ID      `json:"store"`
+	Verdict store.Verdict `json:"verdict"`
+	Error   *ErrorInfo    `json:"error,omitempty"`
+}
+
+// VerifyClient is what a program does.
+type VerifyClient struct {
+	clients.Answer
+	// Finding is what a person should know: "refuses", "does-not-verify",
+	// "environment" if it does something else in the caller's environment, or
+	// "unknown".
+	Finding string   `json:"finding,omitempty"`
+	Because []string `json:"because,omitempty" jsonschema:"settings of the caller that change whom it trusts"`
+}
+
+// NewVerifyDoc returns the document, still without a verdict.
+func NewVerifyDoc(target, host string) VerifyDoc {
+	return VerifyDoc{Schema: Schema("verify"), Target: target, Host: host}
+}
+
+// Judged returns the answer with its finding.
+func (c VerifyClient) Judged() VerifyClient {
+	switch {
+	case c.Absent:
+	case c.Control.Verdict == clients.Accepts || c.OwnControl.Verdict == clients.Accepts:
+		c.Finding = "does-not-verify"
+	case c.Own.Verdict == clients.Refuses:
+		c.Finding = "refuses"
+		if c.Clean.Verdict == clients.Accepts {
+			c.Finding = "environment"
+		}
+	case c.Clean.Verdict != c.Own.Verdict && c.Clean.Verdict != clients.Unknown:
+		c.Finding = "environment"
+	case c.Own.Verdict == clients.Unknown || c.Control.Verdict == clients.Unknown && c.OwnControl.Verdict == clients.Unknown:
+		c.Finding = "unknown"
+	}
+	return c
+}
+
+// Errors returns what was found, by way of what makes errors of it.
+func (d VerifyDoc) Errors(make func(unknown bool, text string) error) (errs []error) {
+	switch diagnose.Verdict(d.Verdict) {
+	case "", diagnose.Trusted:
+	case diagnose.Untrusted:
+		errs = append(errs, make(false, store.Printable(d.Target)+" is not trusted: "+d.reason()))
+	default:
+		errs = append(errs, make(true, store.Printable(d.Target)+": "+d.reason()))
+	}
+	var against []string
+	for _, c := range d.Clients {
+		if slices.Contains([]string{"refuses", "does-not-verify", "environment"}, c.Finding) {
+			against = append(against, c.Client+" "+strings.ReplaceAll(c.Finding, "-", " "))
+		}
+	}
+	if len(against) > 0 {
+		errs = append(errs, make(false, strings.Join(against, ", ")))
+	}
+	return errs
+}
+
+// reason returns why it is not trusted, as part of a message.
+func (d VerifyDoc) reason() string {
+	text := d.Summary
+	if len(d.Causes) > 0 {
+		text = d.Causes[0].Summary
+	}
+	return strings.TrimRight(text, ".")
+}
+
+// Text writes the verdict, and tables of the stores and the programs.
+func (d VerifyDoc) Text(s *term.Streams) error {
+	w := &textWriter{s: s}
+	style := term.Red
+	if d.Verdict == string(diagnose.Trusted) {
+		style = term.Green
+	}
+	w.line(s.Paint(style, term.Safe(d.Summary)))
+	for _, c := range d.Causes {
+		w.line("  ", term.Safe(c.Code), ": ", term.Safe(c.Summary))
+	}
+	w.blank()
+	if w.err != nil {
+		return w.err
+	}
+	t := NewTable(Column{Title: "STORE", Min: 20}, Column{Title: "VERDICT", Min: 9}, Column{Title: "COUNTS", Drop: true}, Column{Title: "WHY", Open: true})
+	for _, st := range d.Stores {
+		counts := ""
+		if st.Counts {
+			counts = "yes"
+		}
+		why := strings.Join(st.Causes, ", ")
+		if st.Error != "" {
+			why = st.Error
+		}
+		t.Row(Cell{Text: store.Printable(st.ID)}, verdictCell(st.Verdict), Cell{Text: counts}, Cell{Text: store.Printable(why)})
+	}
+	for _, p := range d.Platform {
+		cell, why := verdictCell("untrusted"), strings.Join(p.Verdict.Reasons, ", ")
+		if p.Verdict.Trusted {
+			cell = verdictCell("trusted")
+		}
+		if p.Error != nil {
+			cell, why = verdictCell("unknown"), p.Error.Message
+		}
+		t.Row(Cell{Text: store.Printable(string(p.Store))}, cell, Cell{Text: "platform"}, Cell{Text: store.Printable(why)})
+	}
+	if err := t.Write(s); err != nil || len(d.Clients) == 0 {
+		return err
+	}
+	w.blank()
+	if w.err != nil {
+		return w.err
+	}
+	return d.programs(s)
+}
+
+func verdictCell(verdict string) Cell {
+	switch verdict {
+	case "trusted", string(clients.Accepts):
+		return Cell{verdict, term.Green}
+	case "untrusted", string(clients.Refuses):
+		return Cell{verdict, term.Red}
+	}
+	return Cell{verdict, term.Yellow}
+}
+
+// TellClients writes the table of the programs alone: to people with the
+// messages, as the result is another one.
+func (d VerifyDoc) TellClients(s *term.Streams) error {
+	return d.programs(&term.Streams{Out: s.Err, Err: s.Err, OutTTY: s.ErrTTY, Width: s.Width, Color: s.Color, Env: s.Env})
+}
+
+func (d VerifyDoc) programs(s *term.Streams) error {
+	t := NewTable(Column{Title: "PROGRAM", Min: 10}, Column{Title: "VERDICT", Min: 9}, Column{Title: "IN YOUR ENVIRONMENT", Min: 9}, Column{Title: "CONTROL", Drop: true}, Column{Title: "ITS WORDS", Open: true})
+	for _, c := range d.Clients {
+		if c.Absent {
+			t.Row(Cell{Text: c.Title}, Cell{Text: "not asked"}, Cell{}, Cell{}, Cell{Text: c.Clean.Words})
+			continue
+		}
+		control := Cell{"refused", term.Green}
+		switch {
+		case c.Finding == "does-not-verify":
+			control = Cell{"ACCEPTED: it does not verify", term.Red}
+		case c.Control.Verdict == clients.Unknown:
+			control = Cell{"unknown", term.Yellow}
+		}
+		words := c.Own.Words
+		if words == "" {
+			words = c.Clean.Words
+		}
+		if c.Finding == "environment" || c.Finding == "does-not-verify" {
+			words = strings.Join(include(slices.Clone(c.Because), words), "; ")
+		}
+		t.Row(Cell{Text: c.Title}, verdictCell(string(c.Clean.Verdict)), verdictCell(string(c.Own.Verdict)), control, Cell{Text: store.Printable(words)})
+	}
+	if err := t.Write(s); err != nil {
+		return err
+	}
+	accept := 0
+	for _, c := range d.Clients {
+		if c.Own.Verdict == clients.Accepts && c.Finding == "" {
+			accept++
+		}
+	}
+	s.Noticef("%s", fmt.Sprintf("%d of %s accept it", accept, count(len(d.Clients), "program")))
+	return nil
+}

@@ -1,0 +1,19 @@
+import java.net.URL;
+import javax.net.ssl.HttpsURLConnection;
+
+/** Asks the server of a URL and says what Java's default trust makes of it. */
+public class CerttrustProbe {
+    public static void main(String[] args) {
+        try {
+            HttpsURLConnection c = (HttpsURLConnection) new URL(args[0]).openConnection();
+            c.setInstanceFollowRedirects(false);
+            c.setConnectTimeout(20000);
+            c.setReadTimeout(20000);
+            c.getResponseCode();
+            System.out.println("accepted");
+        } catch (Exception e) {
+            System.out.println(e.toString());
+            System.exit(1);
+        }
+    }
+}
