@@ -17,11 +17,33 @@ import (
 
 const autoUpdateKey = systemKey + `\AuthRoot\AutoUpdate`
 
+// fetches reports whether Windows fetches roots.
+func fetches(api API) bool {
+	v, err := api.RegistryValue(policyKey+`\AuthRoot`, "DisableRootAutoUpdate")
+	return err != nil || len(v) != 4 || binary.LittleEndian.Uint32(v) == 0
+}
+
+// FetchesRoots reports whether those who read the store trust Microsoft's
+// programme, whose roots Windows fetches when they are needed.
+func (s *Store) FetchesRoots() bool {
+	return s.only == nil && s.at.managed == "" && fetches(s.api)
+}
+
+// Applies reports whether what is in one store of Windows counts for those who
+// read another, too: policies do, and for a user all that the machine has.
+func Applies(what, in store.Info) bool {
+	from, at := locationNamed(strings.TrimPrefix(string(what.ID), Backend+":")), locationNamed(strings.TrimPrefix(string(in.ID), Backend+":"))
+	if what.Backend != Backend || in.Backend != Backend || from == nil || at == nil || from == at || at.managed != "" {
+		return false
+	}
+	return at.user || !from.user
+}
+
 // autoUpdate tells how things are with the automatic update.
 func autoUpdate(api API) []string {
 	var out []string
 	state := "on"
-	if v, err := api.RegistryValue(policyKey+`\AuthRoot`, "DisableRootAutoUpdate"); err == nil && len(v) == 4 && binary.LittleEndian.Uint32(v) != 0 {
+	if !fetches(api) {
 		state = "switched off by a policy"
 	}
 	text := "AuthRoot holds the roots of Microsoft's programme that were needed so far; Windows fetches others by itself (" + state
