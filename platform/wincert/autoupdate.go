@@ -17,16 +17,24 @@ import (
 
 const autoUpdateKey = systemKey + `\AuthRoot\AutoUpdate`
 
-// fetches reports whether Windows fetches roots.
-func fetches(api API) bool {
-	v, err := api.RegistryValue(policyKey+`\AuthRoot`, "DisableRootAutoUpdate")
-	return err != nil || len(v) != 4 || binary.LittleEndian.Uint32(v) == 0
+// The policy that switches the automatic update off: a value of a key below
+// HKEY_LOCAL_MACHINE.
+const (
+	AutoUpdateKey   = policyKey + `\AuthRoot`
+	AutoUpdateValue = "DisableRootAutoUpdate"
+)
+
+// AutoUpdateOff reports whether a policy keeps this Windows from updating its
+// roots.
+func AutoUpdateOff(api API) bool {
+	v, err := api.RegistryValue(AutoUpdateKey, AutoUpdateValue)
+	return err == nil && len(v) == 4 && binary.LittleEndian.Uint32(v) != 0
 }
 
 // FetchesRoots reports whether those who read the store trust Microsoft's
 // programme, whose roots Windows fetches when they are needed.
 func (s *Store) FetchesRoots() bool {
-	return s.only == nil && s.at.managed == "" && fetches(s.api)
+	return s.only == nil && s.at.managed == "" && !AutoUpdateOff(s.api)
 }
 
 // Applies reports whether what is in one store of Windows counts for those who
@@ -43,7 +51,7 @@ func Applies(what, in store.Info) bool {
 func autoUpdate(api API) []string {
 	var out []string
 	state := "on"
-	if !fetches(api) {
+	if AutoUpdateOff(api) {
 		state = "switched off by a policy"
 	}
 	text := "AuthRoot holds the roots of Microsoft's programme that were needed so far; Windows fetches others by itself (" + state

@@ -105,7 +105,7 @@ func strayFile(s *Store, p store.Problem) []Fix {
 	if s.Info.Root == "" {
 		list[0].Summary = "delete it, if nobody needs it"
 		list = append(list, fix("or make it an anchor, which all programs heed", admin(s),
-			run("certtrust", "import", p.Path, "--store", string(s.Info.ID), "--yes"), run("rm", "--", p.Path), repair(s))...)
+			certtrust(s, "import", p.Path), run("rm", "--", p.Path), repair(s))...)
 	}
 	return list
 }
