@@ -50,7 +50,11 @@ func (p *Part) plan(ctx context.Context) {
 	id := p.Store.Info().ID
 	editor, ok := p.Store.(store.Editor)
 	if !ok {
-		p.fail(&store.Error{Op: "plan", Store: id, Err: store.Because(store.ErrUnsupported, "this store can only be read")})
+		err := p.Store.Info().Access.Write.Err("plan", id)
+		if err == nil {
+			err = &store.Error{Op: "plan", Store: id, Err: store.Because(store.ErrUnsupported, "this store can only be read")}
+		}
+		p.fail(err)
 		return
 	}
 	var err error

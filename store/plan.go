@@ -22,6 +22,9 @@ type Change struct {
 	// undo brings it back unchanged. It never holds a private key; a store
 	// takes it only if it holds this certificate and no other.
 	Content []byte `json:"content,omitempty"`
+	// Aside is where a repair has put what was the item: it is brought back from
+	// there. There is no fingerprint then, for it may hold no certificate.
+	Aside string `json:"aside,omitempty"`
 	// Absent: the certificate is not in the store. Label and Trust are
 	// ignored.
 	Absent bool    `json:"absent,omitempty"`

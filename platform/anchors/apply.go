@@ -40,7 +40,20 @@ func (p *planner) planned() *store.Plan { return &p.plan }
 
 func (p *planner) save() (func(context.Context) error, error) {
 	before, err := p.s.snapshot(p)
-	return func(ctx context.Context) error { return p.s.putBack(ctx, p, before) }, err
+	// What an interrupted update had left comes last: putting back what is
+	// generated takes it away.
+	var early, late []move
+	for _, m := range p.edits.moves {
+		if m.from == p.s.newBundle() {
+			late = append(late, m)
+			before.aside = m.to
+		} else {
+			early = append(early, m)
+		}
+	}
+	return func(ctx context.Context) error {
+		return errors.Join(p.s.undoMoves(early), p.s.putBack(ctx, p, before), p.s.undoMoves(late))
+	}, err
 }
 
 func (p *planner) do(ctx context.Context) error {
@@ -52,6 +65,9 @@ func (p *planner) do(ctx context.Context) error {
 
 // edit makes the changes that are ours: files and links.
 func (s *Store) edit(p *planner) error {
+	if err := s.doMoves(p.edits.moves); err != nil {
+		return err
+	}
 	for _, file := range sortedKeys(p.edits.writes) {
 		if path.Dir(file) != s.family.hashDir && path.Dir(file) != path.Dir(s.family.vendorConf) {
 			if err := s.host.MkdirAll(path.Dir(file), 0o755); err != nil {
@@ -393,6 +409,9 @@ func (s *Store) check(ctx context.Context, p *planner) error {
 		if missing > 0 || extra > 0 {
 			fault("%s lacks %d of %d certificates and holds %d that come from no anchor", s.family.bundle, missing, len(expected), extra)
 		}
+		if hasKey(st.bundle) && !slices.ContainsFunc(st.anchors, func(a anchor) bool { return a.enabled && hasKey(a.file) }) {
+			fault("%s holds a private key", s.family.bundle)
+		}
 		if st.doubled() {
 			fault("%s holds certificates twice", s.family.bundle)
 		}
@@ -415,6 +434,7 @@ func (s *Store) check(ctx context.Context, p *planner) error {
 			fault("the link %s leads nowhere", s.link(name))
 		}
 	}
+	wrong = append(wrong, s.checkMoves(p.edits.moves)...)
 	if len(wrong) > 0 {
 		return store.Because(store.ErrFailed, "the update did not do it: %s", strings.Join(wrong, "; "))
 	}
@@ -500,6 +520,7 @@ type snapshot struct {
 	own       map[string]saved // what the change itself writes
 	generated map[string]saved // what the tool and its hooks make
 	links     map[string]string
+	aside     string // where the change sets aside what an interrupted update has left
 }
 
 func (s *Store) snapshot(p *planner) (snapshot, error) {
@@ -615,7 +636,7 @@ func (s *Store) regenerate(ctx context.Context, p, now *planner) error {
 
 // restoreGenerated puts back what the tool and its hooks make.
 func (s *Store) restoreGenerated(snap snapshot) error {
-	return errors.Join(s.restore(snap.generated), s.restoreLinks(snap.links))
+	return errors.Join(s.restore(snap.generated), s.restoreLinks(snap.links, snap.aside == "" || s.lies(snap.aside)))
 }
 
 // restore puts files back as they were, as far as it can, and returns what it
@@ -650,11 +671,11 @@ func (s *base) restore(files map[string]saved) error {
 }
 
 // restoreLinks puts the links of the hash directory back as they were, and
-// takes away the bundle that was begun, unless somebody is at it.
-func (s *Store) restoreLinks(was map[string]string) error {
+// takes away the bundle that was begun, if there is one, unless somebody is at it.
+func (s *Store) restoreLinks(was map[string]string, begun bool) error {
 	var errs []error
 	keep := func(err error) { errs = append(errs, unlessAbsent(err)) }
-	if s.updating() == nil {
+	if begun && s.updating() == nil {
 		keep(s.host.Remove(s.newBundle()))
 	}
 	links, _, err := s.readLinks()

@@ -577,14 +577,16 @@ func TestKilled(t *testing.T) {
 			func(b *box) []store.Change { return []store.Change{distrust(b.vendor[1])} },
 		},
 	} {
-		for _, java := range []bool{false, true} {
-			t.Run(fmt.Sprint(name, " with Java ", java), func(t *testing.T) {
+		for i := range 4 {
+			java, engine := i%2 == 1, []string{host.EngineDistro, host.EngineNative}[i/2]
+			t.Run(fmt.Sprint(name, " with Java ", java, " by ", engine), func(t *testing.T) {
 				t.Parallel()
 				for n := 1; ; n++ {
 					b := newBox(t, false)
 					if java {
 						b = newJavaBox(t)
 					}
+					b.host.Engine = engine
 					b.do(c.before(b)...)
 					s := b.open()
 					want := c.want(b)
@@ -625,7 +627,7 @@ func mendable(list []store.Problem) []store.Problem {
 // left returns the temporary files that are there.
 func (b *box) left() (all []string) {
 	for line := range strings.Lines(b.tree()) {
-		if strings.Contains(line, host.TempPrefix) || strings.Contains(line, ".new ") {
+		if strings.Contains(line, host.TempPrefix) || strings.Contains(line, ".new ") && !strings.Contains(line, asideName) {
 			all = append(all, line)
 		}
 	}

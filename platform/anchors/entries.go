@@ -35,10 +35,11 @@ var problems = map[string]struct {
 	"dangling-link":        {"the link leads nowhere", true},
 	"stale-temporary":      {"an interrupted update left it behind: the next update adds to it, and programs that read the whole directory trust it", true},
 	"stray-file":           {"the update tool did not put it there, but programs that read the whole directory, such as Go's, trust what is in it", false},
+	"stray-backup":         {"a copy that somebody has kept where programs that read the whole directory, such as Go's, trust what is in it", true},
 	"left-behind":          {"an interrupted change of certtrust left it behind", true},
 	"not-pem":              {"it is DER, which the update tool copies as it is: nothing trusts it; import it with certtrust", false},
 	"several-certificates": {"the file holds more than one certificate, so none of them gets a hash link", false},
-	"private-key":          {"the file holds a private key, and its content is copied into a file that everybody can read", false},
+	"private-key":          {"the file holds a private key, and its content is copied into a file that everybody can read", true},
 	"no-certificate":       {"there is no certificate in it", false},
 	"unreadable-block":     {"part of it cannot be read", false},
 	"trusted-certificate":  {"a TRUSTED CERTIFICATE: it has a trust list of its own, which some programs follow and others do not", false},
@@ -47,7 +48,7 @@ var problems = map[string]struct {
 	"not-a-file":           {"it is a directory or a link to nothing, so the update tool passes it over", false},
 	"not-listed":           {"the vendor's list does not name it", false},
 	"listed-but-missing":   {"the vendor's list names it, but it is not there", false},
-	"newline-in-name":      {"its name holds a line break, with which every update fails until the file is gone", false},
+	"newline-in-name":      {"its name holds a line break, with which every update fails until the file is gone", true},
 	"java-lacks":           {"Java's generated key store lacks it", true},
 	"java-keeps":           {"Java's generated key store still holds it", true},
 	"java-unreadable":      {"Java's generated key store cannot be read", false},
@@ -103,7 +104,7 @@ func (s *Store) anchorEntries(st *state, of originOf, yield func(store.Entry, er
 			}
 			continue
 		}
-		ofFile := s.fileProblems(a.path, a.file, forEverybody(a.mode))
+		ofFile := mendableIf(canBeRewritten(a), s.fileProblems(a.path, a.file, forEverybody(a.mode)))
 		if a.vendor && !a.listed {
 			ofFile = append(ofFile, problem("not-listed", a.path))
 		}
@@ -226,7 +227,7 @@ func (s *Store) bundleEntries(st *state, _ originOf, yield func(store.Entry, err
 	}
 	var ofFile []store.Problem
 	if st.bundleErr == nil {
-		for _, p := range s.fileProblems(s.family.bundle, st.bundle, forEverybody(st.bundleMode)) {
+		for _, p := range mendableIf(!st.keepsKey(), s.fileProblems(s.family.bundle, st.bundle, forEverybody(st.bundleMode))) {
 			if p.Code != "several-certificates" {
 				ofFile = append(ofFile, p)
 			}
@@ -289,14 +290,17 @@ func (s *Store) strayEntries(st *state, _ originOf, yield func(store.Entry, erro
 
 func (s *Store) yieldStray(st *state, src store.Source, x stray, yield func(store.Entry, error) bool) bool {
 	code := "stray-file"
-	if x.stale {
+	switch {
+	case x.stale:
 		code = "stale-temporary"
+	case isBackup(x):
+		code = "stray-backup"
 	}
 	certs := plainCerts(x.file)
 	if len(certs) == 0 && !x.stale {
 		return true // such as a README: no program takes anything from it
 	}
-	e := blank(src.Kind, x.path, store.Origin{By: store.ByUnknown}, append(s.fileProblems(x.path, x.file, true), problem(code, x.path))...)
+	e := blank(src.Kind, x.path, store.Origin{By: store.ByUnknown}, append(mendableIf(false, s.fileProblems(x.path, x.file, true)), problem(code, x.path))...)
 	e.Problems = slices.DeleteFunc(e.Problems, func(p store.Problem) bool { return p.Code == "several-certificates" })
 	extra := false
 	for i, c := range certs {

@@ -5,7 +5,9 @@ import (
 	"encoding/hex"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/certtrust/certtrust/store"
 )
@@ -40,14 +42,17 @@ var knownNames = []struct {
 type origins struct {
 	s        *base
 	versions map[string]string // path -> package and version
-	all      bool              // every package was looked at
+	looked   bool              // every package was looked at that was installed since then
+	since    time.Time
+	sealed   bool // there are packages that cannot be looked at
 }
 
 func (s *base) newOrigins() *origins { return &origins{s: s} }
 
 func (o *origins) of(a anchor, c *store.Cert) store.Origin {
 	if a.vendor {
-		return store.Origin{By: store.ByVendor, Detail: o.owner(a.path)}
+		pkg, _ := o.owner(a.path)
+		return store.Origin{By: store.ByVendor, Detail: pkg}
 	}
 	base := path.Base(a.path)
 	if m := ownName.FindStringSubmatch(base); m != nil && c != nil && strings.HasPrefix(c.SHA256.String(), m[1]) {
@@ -58,8 +63,11 @@ func (o *origins) of(a anchor, c *store.Cert) store.Origin {
 			return store.Origin{By: store.ByAdmin, Detail: known.by}
 		}
 	}
-	if pkg := o.owner(a.path); pkg != "" {
+	switch pkg, known := o.owner(a.path); {
+	case pkg != "":
 		return store.Origin{By: store.ByVendor, Detail: pkg}
+	case !known:
+		return store.Origin{By: store.ByAdmin, Detail: "by hand or by a package"}
 	}
 	return store.Origin{By: store.ByAdmin, Detail: "by hand"}
 }
@@ -72,36 +80,77 @@ const (
 )
 
 // owner returns the package that a file belongs to, with its version, "" if it
-// belongs to none. The package that nearly all vendor files are from is looked
-// at first; all the others only for a file that it does not have.
-func (o *origins) owner(file string) string {
+// belongs to none, and whether that can be told: not where the records of the
+// package manager are in a database of its own. The package that nearly all
+// vendor files are from is looked at first; all the others only for a file that
+// it does not have.
+func (o *origins) owner(file string) (pkg string, known bool) {
 	if o.versions == nil {
 		o.versions = map[string]string{}
-		o.load("ca-certificates.list")
-	}
-	if pkg, ok := o.versions[file]; ok || o.all {
-		return pkg
-	}
-	o.all = true
-	lists, err := o.s.host.ReadDir(dpkgLists)
-	if err != nil {
-		return ""
-	}
-	for _, l := range lists {
-		if strings.HasSuffix(l.Name(), ".list") {
-			o.load(l.Name())
+		if data, err := o.s.host.ReadFile(path.Join(dpkgLists, "ca-certificates.list"), maxFile); err == nil {
+			o.dpkg("ca-certificates.list", data)
 		}
 	}
-	return o.versions[file]
+	if pkg, ok := o.versions[file]; ok {
+		return pkg, true
+	}
+	info, err := o.s.host.Lstat(file)
+	if err != nil {
+		return "", true
+	}
+	// What was written since a package was installed is not of it: files keep the
+	// time at which their package was made. A day is for clocks.
+	since := info.ModTime().Add(-24 * time.Hour)
+	if o.looked && !since.Before(o.since) {
+		return "", !o.sealed
+	}
+	o.looked, o.since = true, since
+	for _, m := range managers {
+		if o.s.exists(m.at) {
+			m.load(o, since)
+		}
+	}
+	return o.versions[file], !o.sealed || o.versions[file] != ""
 }
 
-func (o *origins) load(list string) {
-	data, err := o.s.host.ReadFile(path.Join(dpkgLists, list), maxFile)
-	if err != nil {
-		return
+// managers are the package managers, by where their records are.
+var managers = []struct {
+	at   string
+	load func(o *origins, since time.Time)
+}{
+	{dpkgLists, func(o *origins, since time.Time) {
+		_ = o.s.host.EachFile(dpkgLists, ".list", since, maxFile, func(name string, data []byte) bool {
+			o.dpkg(name, data)
+			return true
+		})
+	}},
+	{"/var/lib/pacman/local", (*origins).pacman},
+	{"/lib/apk/db/installed", func(o *origins, _ time.Time) { o.apk("/lib/apk/db/installed") }},
+	{"/usr/lib/apk/db/installed", func(o *origins, _ time.Time) { o.apk("/usr/lib/apk/db/installed") }},
+	// Databases.
+	{"/var/lib/rpm", (*origins).seal},
+	{"/usr/lib/sysimage/rpm", (*origins).seal},
+	{"/var/db/pkg/local.sqlite", (*origins).seal},
+}
+
+func (o *origins) seal(time.Time) { o.sealed = true }
+
+// dirs are the directories whose files' packages are asked for.
+func (o *origins) dirs() []string {
+	f := o.s.family
+	dirs := []string{f.vendorDir, f.adminDir}
+	for _, p := range f.places {
+		if !p.file {
+			dirs = append(dirs, p.path)
+		}
 	}
+	return slices.DeleteFunc(dirs, func(d string) bool { return d == "" })
+}
+
+// dpkg notes the files of a package, as its list names them.
+func (o *origins) dpkg(list string, data []byte) {
 	pkg := ""
-	for _, dir := range []string{o.s.family.vendorDir, o.s.family.adminDir} {
+	for _, dir := range o.dirs() {
 		for rest := data; ; {
 			i := bytes.Index(rest, []byte("\n"+dir+"/"))
 			if i < 0 {
@@ -121,6 +170,58 @@ func (o *origins) load(list string) {
 			}
 			rest = data[len(data)-len(after)-1:] // with the line break before it
 		}
+	}
+}
+
+// pacman reads the files of packages: alpm-files(5), a directory for each
+// package that is called by its name, version and release.
+func (o *origins) pacman(time.Time) {
+	const local = "/var/lib/pacman/local"
+	entries, _ := o.s.host.ReadDir(local)
+	for _, e := range entries {
+		data, err := o.s.host.ReadFile(path.Join(local, e.Name(), "files"), maxFile)
+		if err != nil {
+			continue
+		}
+		pkg := e.Name()
+		if release := strings.LastIndexByte(pkg, '-'); release > 0 {
+			if version := strings.LastIndexByte(pkg[:release], '-'); version > 0 {
+				pkg = pkg[:version] + " " + pkg[version+1:]
+			}
+		}
+		for line := range strings.Lines(string(data)) {
+			o.note("/"+strings.TrimSuffix(line, "\n"), pkg)
+		}
+	}
+}
+
+// apk reads what is installed: blocks of lines of a letter and a value, P for
+// the package, V for its version, F for a directory and R for a file in it.
+func (o *origins) apk(file string) {
+	data, err := o.s.host.ReadFile(file, maxFile)
+	if err != nil {
+		return
+	}
+	var pkg, version, dir string
+	for line := range strings.Lines(string(data)) {
+		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
+		switch key {
+		case "P":
+			pkg, version, dir = value, "", ""
+		case "V":
+			version = value
+		case "F":
+			dir = value
+		case "R":
+			o.note("/"+dir+"/"+value, strings.TrimSpace(pkg+" "+version))
+		}
+	}
+}
+
+// note notes whose a file is, if that will be asked for.
+func (o *origins) note(file, pkg string) {
+	if slices.ContainsFunc(o.dirs(), func(dir string) bool { return strings.HasPrefix(file, dir+"/") }) {
+		o.versions[file] = pkg
 	}
 }
 

@@ -17,6 +17,7 @@ type edits struct {
 	writes  map[string][]byte // files, by path
 	removes []string          // files and links, by path
 	drops   []string          // names of links in the hash directory that go, with the hash links to them
+	moves   []move            // what is set aside, or brought back
 	renew   []string          // names of links that the tool shall make anew
 	lines   []string          // what the hooks are told: "-" and the path of a link
 	rebuild bool
@@ -28,6 +29,7 @@ type edits struct {
 func (e edits) clone() edits {
 	e.writes = maps.Clone(e.writes)
 	e.removes, e.drops, e.renew, e.lines = slices.Clip(e.removes), slices.Clip(e.drops), slices.Clip(e.renew), slices.Clip(e.lines)
+	e.moves = slices.Clip(e.moves)
 	e.have, e.lack = slices.Clip(e.have), slices.Clip(e.lack)
 	return e
 }
@@ -136,6 +138,9 @@ func (p *planner) notice(format string, args ...any) {
 
 // change plans one change. The error says why it cannot be.
 func (p *planner) change(c store.Change) error {
+	if c.Aside != "" {
+		return p.bringBack(c)
+	}
 	if c.DER != nil && store.FingerprintOf(c.DER) != c.Fingerprint {
 		return store.Because(store.ErrInput, "the certificate does not have the fingerprint that is given with it")
 	}

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/certtrust/certtrust/store"
 )
@@ -112,14 +113,23 @@ func (p *planner) mendOne(x store.Problem, step *store.Step) bool {
 		if s.link(name) != x.Path || p.st.links[name] == "" || !s.dangles(p.st, name) {
 			return false
 		}
-		step.Files = []string{x.Path}
+		if !hashLink.MatchString(name) { // those are made of the others
+			p.setAside(x.Path, []byte(p.st.links[name]), step)
+		} else {
+			step.Files = []string{x.Path}
+		}
 		p.edits.drops = append(p.edits.drops, name)
-	case "stale-temporary":
-		if !slices.ContainsFunc(p.st.strays, func(y stray) bool { return y.path == x.Path && y.stale }) {
+	case "stale-temporary", "stray-backup", "newline-in-name":
+		return p.mendAside(x, step)
+	case "private-key":
+		if x.Path != s.family.bundle {
+			return p.mendAside(x, step)
+		}
+		if !hasKey(p.st.bundle) {
 			return false
 		}
 		step.Files = []string{x.Path}
-		p.edits.removes = append(p.edits.removes, x.Path)
+		p.edits.rebuild = true
 	case "left-behind":
 		if !slices.Contains(p.st.left, x.Path) {
 			return false
@@ -165,7 +175,7 @@ func (p *planner) mendAnchor(x store.Problem, fp store.Fingerprint, step *store.
 		return true
 	}
 	for _, a := range p.st.anchors {
-		if a.path == x.Path && holds(a.file, fp) {
+		if a.path == x.Path && holds(a.file, fp) && !strings.ContainsAny(a.path, "\n\r") && !p.isSetAside(a.path) {
 			p.edits.rebuild = true
 			if len(a.file.Items) == 1 {
 				p.buildIn(step, linkName(a.path, p.s.family.suffix), a.file.Items[0].Cert)

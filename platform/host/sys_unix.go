@@ -3,6 +3,7 @@
 package host
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -166,3 +167,30 @@ func start(cmd *exec.Cmd) error {
 
 // exists reports whether there is a process with that PID.
 func exists(pid int) bool { return !errors.Is(unix.Kill(pid, 0), unix.ESRCH) }
+
+// readInto reads a file of an open directory, with as few calls as it takes. It
+// follows no link.
+func readInto(buf *bytes.Buffer, dir *os.File, name string, max int) error {
+	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	for {
+		buf.Grow(64 << 10)
+		free := buf.AvailableBuffer()
+		n, err := unix.Read(fd, free[:cap(free)])
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return err
+		case buf.Len()+n > max:
+			return ErrTooLarge
+		default:
+			buf.Write(free[:n])
+			if n < cap(free) {
+				return nil // regular files give all that they have
+			}
+		}
+	}
+}

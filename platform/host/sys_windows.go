@@ -1,11 +1,14 @@
 package host
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/windows"
@@ -133,4 +136,20 @@ func processStart(pid int) (string, bool) {
 		return "", true
 	}
 	return fmt.Sprintf("%d.%d", created.HighDateTime, created.LowDateTime), true
+}
+
+// readInto reads a file of an open directory.
+func readInto(buf *bytes.Buffer, dir *os.File, name string, max int) error {
+	f, err := os.Open(filepath.Join(dir.Name(), name))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := buf.ReadFrom(io.LimitReader(f, int64(max)+1)); err != nil {
+		return err
+	}
+	if buf.Len() > max {
+		return ErrTooLarge
+	}
+	return nil
 }

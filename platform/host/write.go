@@ -354,6 +354,24 @@ func (h *Host) remove(p string, sync func(tree, string) error) error {
 	})
 }
 
+// RemoveDir removes an empty directory.
+func (h *Host) RemoveDir(p string) error {
+	return h.at("remove", p, false, func(t tree, name string) error {
+		if info, err := t.Lstat(name); err != nil {
+			return err
+		} else if !info.IsDir() {
+			return errNotDir
+		}
+		if err := h.fault("remove", p); err != nil {
+			return err
+		}
+		if err := t.Remove(name); err != nil {
+			return err
+		}
+		return h.syncParent(t, p)
+	})
+}
+
 // MkdirAll makes sure that there is a directory, with all above it. Those that
 // it makes have the mode, whatever the umask; those that exist are left alone.
 func (h *Host) MkdirAll(p string, mode fs.FileMode) error {

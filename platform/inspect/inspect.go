@@ -15,6 +15,7 @@ import (
 
 	"github.com/certtrust/certtrust/platform/clients"
 	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/platform/wincert"
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/audit"
 )
@@ -23,6 +24,11 @@ import (
 // is the environment of whoever asks. What could not be looked at is in the
 // errors; what is not there is no error.
 func Machine(ctx context.Context, h *host.Host, stores []audit.Store, environ []string) (audit.Facts, []error) {
+	return machine(ctx, h, wincert.System(), stores, environ)
+}
+
+// machine is Machine with the calls to Windows, nil where there is none.
+func machine(ctx context.Context, h *host.Host, api wincert.API, stores []audit.Store, environ []string) (audit.Facts, []error) {
 	i := &inspector{ctx: ctx, h: h, stores: stores, facts: audit.Facts{Overrides: clients.Overrides(ctx, h, environ)}}
 	if !h.Live {
 		i.facts.Root = h.Root
@@ -33,6 +39,7 @@ func Machine(ctx context.Context, h *host.Host, stores []audit.Store, environ []
 	}
 	i.keys()
 	i.packages()
+	i.autoUpdate(api)
 	slices.SortFunc(i.facts.Modified, func(a, b audit.Modified) int { return strings.Compare(a.Path, b.Path) })
 	return i.facts, i.errs
 }

@@ -17,10 +17,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"software.sslmate.com/src/go-pkcs12"
 
 	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/platform/wincert"
+	"github.com/certtrust/certtrust/platform/wincert/wincerttest"
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/audit"
 	"github.com/certtrust/certtrust/store/diagnose"
@@ -249,5 +252,50 @@ func TestOverridesAndOffline(t *testing.T) {
 	f = look(t, h, nil, "NODE_TLS_REJECT_UNAUTHORIZED=0")
 	if !has(f, "git", diagnose.Disables) || has(f, "node", diagnose.Disables) || f.Root != h.Root {
 		t.Errorf("of an offline root: %+v", f)
+	}
+}
+
+// The policy is found in this machine's registry and in exports of others'.
+func TestAutoUpdate(t *testing.T) {
+	utf16le := func(text string) []byte {
+		out := []byte{0xff, 0xfe}
+		for _, u := range utf16.Encode([]rune(text)) {
+			out = append(out, byte(u), byte(u>>8))
+		}
+		return out
+	}
+	const head = "Windows Registry Editor Version 5.00\r\n\r\n"
+	const off = "\"DisableRootAutoUpdate\"=dword:00000001\r\n"
+	const key = `[HKEY_LOCAL_MACHINE\SOFTWARE\Policies\Microsoft\SystemCertificates\AuthRoot]` + "\r\n"
+	for name, test := range map[string]struct {
+		data []byte
+		want bool
+	}{
+		"off":             {utf16le(head + key + off), true},
+		"off, UTF-8":      {[]byte(head + strings.ToUpper(key) + strings.ToLower(off)), true},
+		"off, Wine":       {[]byte("WINE REGISTRY Version 2\n\n" + `[Software\\Policies\\Microsoft\\SystemCertificates\\AuthRoot] 1700000000` + "\n" + off), true},
+		"on":              {utf16le(head + key + strings.Replace(off, "00000001", "00000000", 1)), false},
+		"not set":         {utf16le(head + key), false},
+		"of another key":  {utf16le(head + key + "\r\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\x]\r\n" + off), false},
+		"a text, and not": {[]byte(head + key + "\"DisableRootAutoUpdate\"=\"1\"\r\n"), false},
+	} {
+		h := fake(t, map[string][]byte{"/export.reg": test.data})
+		stores := []audit.Store{{Info: store.Info{ID: "reg:/export.reg", Backend: "reg", Location: "/export.reg", Scope: store.ScopeSystem}}}
+		f := look(t, h, stores)
+		if got := len(f.AutoUpdate) == 1; got != test.want {
+			t.Errorf("%s: %+v", name, f.AutoUpdate)
+		}
+	}
+
+	h := &host.Host{OS: "windows", Live: true, Env: func(string) string { return "" }}
+	api := wincerttest.New()
+	facts, _ := machine(context.Background(), h, api, nil, nil)
+	if len(facts.AutoUpdate) != 0 {
+		t.Errorf("of a Windows in order: %+v", facts.AutoUpdate)
+	}
+	api.Registry[wincert.AutoUpdateKey+`\`+wincert.AutoUpdateValue] = []byte{1, 0, 0, 0}
+	facts, _ = machine(context.Background(), h, api, nil, nil)
+	if len(facts.AutoUpdate) != 1 || !strings.HasPrefix(facts.AutoUpdate[0].Path, "HKLM") {
+		t.Errorf("of a Windows that is told not to: %+v", facts.AutoUpdate)
 	}
 }

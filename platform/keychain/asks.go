@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"howett.net/plist"
-
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/store"
 )
@@ -28,7 +26,7 @@ func readVersion(h *host.Host) (version, string) {
 	var dict struct {
 		ProductVersion string
 	}
-	if _, err := plist.Unmarshal(data, &dict); err != nil {
+	if err := unmarshal(data, &dict); err != nil {
 		return version{}, versionPath + " cannot be read, so the version of macOS is unknown"
 	}
 	var v version
@@ -113,7 +111,7 @@ func (s *Store) opened(ctx context.Context) bool {
 		Class string   `plist:"class"`
 		Rule  []string `plist:"rule"`
 	}
-	if _, err := plist.Unmarshal(out.Stdout, &rule); err != nil {
+	if err := unmarshal(out.Stdout, &rule); err != nil {
 		return false
 	}
 	return rule.Class == "allow" || rule.Class == "rule" && len(rule.Rule) == 1 && rule.Rule[0] == "allow"
@@ -126,7 +124,7 @@ func userTrustDisabled(h *host.Host) bool {
 		return false
 	}
 	var prefs struct{ DisableUserTrustSettings bool }
-	_, err = plist.Unmarshal(data, &prefs)
+	err = unmarshal(data, &prefs)
 	return err == nil && prefs.DisableUserTrustSettings
 }
 

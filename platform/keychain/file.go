@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"howett.net/plist"
-
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/store"
 )
@@ -196,7 +194,7 @@ func userUUID(h *host.Host, name string) string {
 	var user struct {
 		UID []string `plist:"generateduid"`
 	}
-	if _, err := plist.Unmarshal(data, &user); err != nil || len(user.UID) == 0 {
+	if err := unmarshal(data, &user); err != nil || len(user.UID) == 0 {
 		return ""
 	}
 	// It becomes part of a path.

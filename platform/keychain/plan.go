@@ -93,7 +93,7 @@ func (p *planner) finish() {
 		p.plan.Steps = append(p.plan.Steps, store.Step{Action: store.ActionRebuild, Label: "trust settings: " + p.s.domain.whose,
 			Commands: [][]string{p.s.domain.importLine()}, Elevated: p.elevated()})
 		if asks := p.s.info.Asks; asks != "" && authorizationFor(p.s.domain, p.s.version).dialog {
-			p.notice("macOS asks for %s, once for all of this", asks)
+			p.notice("macOS asks once for all of this: %s", asks)
 		}
 		if text := homebrewNotice(p.s.host); text != "" {
 			p.notice("%s", text)
@@ -146,7 +146,7 @@ func readContent(c store.Change, cert *store.Cert) (raw map[string]any, given bo
 	if kept.Record == nil {
 		return nil, true, kept.Keychains, nil
 	}
-	if _, err := plist.Unmarshal(kept.Record, &raw); err != nil {
+	if err := unmarshal(kept.Record, &raw); err != nil {
 		return nil, false, nil, bad
 	}
 	if r := parseRecord(sha1Of(cert.Raw), raw); r.bad != "" || !r.concerns(cert) {

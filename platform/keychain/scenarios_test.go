@@ -286,7 +286,7 @@ func userTrusts(m *mac, _ version) {
 	s := m.login()
 	m.wants("asks", s.Info().Asks, "the user's password in a dialog")
 	p := m.plan(s, trusting(ca.Cert()))
-	m.contains(strings.Join(p.Notices, "\n"), "password in a dialog, once")
+	m.contains(strings.Join(p.Notices, "\n"), "macOS asks once", "password in a dialog")
 	m.do(s, trusting(ca.Cert()))
 	m.wants("dialogs", m.dialogs(), 1)
 	m.wants("record", m.record(userKey, ca.Cert()), "ssl: trustRoot; basic: trustRoot")

@@ -137,7 +137,7 @@ func noSettings() *settings {
 func parseSettings(data []byte) (*settings, error) {
 	s := noSettings()
 	top := map[string]any{}
-	if _, err := plist.Unmarshal(data, &top); err != nil {
+	if err := unmarshal(data, &top); err != nil {
 		return nil, store.Because(store.ErrCorrupt, "the trust settings are no property list that can be read: %v", err)
 	}
 	version, ok := number(top[keyVersion])
@@ -153,6 +153,17 @@ func parseSettings(data []byte) (*settings, error) {
 		s.records[key] = parseRecord(key, value)
 	}
 	return s, nil
+}
+
+// unmarshal reads a property list in one of the two forms that macOS writes,
+// XML and binary: the older forms of text are nothing that is looked for.
+func unmarshal(data []byte, into any) error {
+	start := bytes.TrimLeft(data, "\ufeff \t\r\n")
+	if !bytes.HasPrefix(start, []byte("<")) && !bytes.HasPrefix(data, []byte("bplist0")) {
+		return errors.New("neither XML nor binary")
+	}
+	_, err := plist.Unmarshal(data, into)
+	return err
 }
 
 func parseRecord(key string, value any) *record {

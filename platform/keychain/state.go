@@ -261,7 +261,7 @@ func (s *Store) entries(st *state, yield func(store.Entry, error) bool) {
 		return
 	}
 	for _, r := range st.orphans() {
-		e := store.Entry{Label: "(trust settings without their certificate)", Trust: r.trust(&store.Cert{}, nil).Normal(),
+		e := store.Entry{Label: "(trust settings without their certificate)", Trust: r.claims(),
 			Source: store.Source{Kind: "settings", Path: s.info.Location, Item: r.key}, Native: map[string]string{"settings": r.describe()}, Match: &store.Match{}}
 		e.Origin.By = store.ByUnknown
 		e.Match.Issuer, _ = r.raw[keyIssuer].([]byte)
@@ -278,6 +278,15 @@ func (s *Store) entries(st *state, yield func(store.Entry, error) bool) {
 			return
 		}
 	}
+}
+
+// claims is what a record says of a certificate that is not at hand: that it is
+// trusted, if it is for any sort of certificate.
+func (r *record) claims() store.Trust {
+	if t := trustOf(r.entries, len(r.entries) == 0, true, nil); len(t) > 0 {
+		return t
+	}
+	return trustOf(r.entries, false, false, nil)
 }
 
 // orphans are the records of certificates that are in no keychain that is

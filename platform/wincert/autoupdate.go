@@ -17,11 +17,25 @@ import (
 
 const autoUpdateKey = systemKey + `\AuthRoot\AutoUpdate`
 
+// The policy that switches the automatic update off: a value of a key below
+// HKEY_LOCAL_MACHINE.
+const (
+	AutoUpdateKey   = policyKey + `\AuthRoot`
+	AutoUpdateValue = "DisableRootAutoUpdate"
+)
+
+// AutoUpdateOff reports whether a policy keeps this Windows from updating its
+// roots.
+func AutoUpdateOff(api API) bool {
+	v, err := api.RegistryValue(AutoUpdateKey, AutoUpdateValue)
+	return err == nil && len(v) == 4 && binary.LittleEndian.Uint32(v) != 0
+}
+
 // autoUpdate tells how things are with the automatic update.
 func autoUpdate(api API) []string {
 	var out []string
 	state := "on"
-	if v, err := api.RegistryValue(policyKey+`\AuthRoot`, "DisableRootAutoUpdate"); err == nil && len(v) == 4 && binary.LittleEndian.Uint32(v) != 0 {
+	if AutoUpdateOff(api) {
 		state = "switched off by a policy"
 	}
 	text := "AuthRoot holds the roots of Microsoft's programme that were needed so far; Windows fetches others by itself (" + state

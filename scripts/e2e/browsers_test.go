@@ -93,7 +93,7 @@ func startFirefox(t *testing.T, profile string, names ...string) browser {
 	if err := os.WriteFile(filepath.Join(profile, "user.js"), []byte(prefs), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := command("firefox-esr", "--headless", "--no-remote", "--marionette", "--profile", profile, "about:blank")
+	cmd := command("firefox-esr", "--headless", "--no-remote", "--marionette", "--remote-allow-system-access", "--profile", profile, "about:blank")
 	cmd.Env = append(cmd.Env, "HOME="+t.TempDir(), "MOZ_HEADLESS=1", "MOZ_CRASHREPORTER_DISABLE=1",
 		"NSS_SDB_USE_CACHE=no") // on a slow disk it would not see what others write meanwhile
 	launch(t, cmd)

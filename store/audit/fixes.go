@@ -66,15 +66,23 @@ func offline(s *Store) []Fix {
 	if s.Info.Root == "" {
 		return nil
 	}
-	return steps("change the image", "run certtrust inside of it, such as with chroot, or build it anew without this")
+	return steps("change the image", "mount it and do it there, or build it anew without this")
+}
+
+// certtrust writes a command that changes the store, in its root if it has one.
+func certtrust(s *Store, command ...string) string {
+	id := strings.TrimSuffix(string(s.Info.ID), "["+s.Info.Root+"]")
+	args := append([]string{"certtrust"}, command...)
+	args = append(args, "--store", id)
+	if s.Info.Root != "" {
+		args = append(args, "--root", s.Info.Root)
+	}
+	return run(append(args, "--yes")...)
 }
 
 // withdraw is the fix for what should not be trusted: taken out or, where the
 // vendor would bring it back, distrusted.
 func withdraw(s *Store, e *store.Entry) []Fix {
-	if list := offline(s); list != nil {
-		return list
-	}
 	if s.Info.DerivedFrom != "" {
 		return steps("change the store that it follows", "take it out of "+string(s.Info.DerivedFrom))
 	}
@@ -83,19 +91,19 @@ func withdraw(s *Store, e *store.Entry) []Fix {
 		if s.Info.Access.Write.Hint != "" {
 			where = s.Info.Access.Write.Hint
 		}
-		return steps("take it out", where)
+		return steps("take it out", store.Printable(where))
 	}
 	fp := e.Cert.SHA256.String()
 	if e.Origin.By == store.ByVendor {
-		return fix("distrust it: the next update would bring it back if it were removed", admin(s), run("certtrust", "distrust", fp, "--store", string(s.Info.ID), "--yes"))
+		return fix("distrust it: the next update would bring it back if it were removed", admin(s), certtrust(s, "distrust", fp))
 	}
-	return fix("take it out", admin(s), run("certtrust", "remove", fp, "--store", string(s.Info.ID), "--yes"))
+	return fix("take it out", admin(s), certtrust(s, "remove", fp))
 }
 
 // mend is the fix for what repair can do.
 func mend(s *Store) []Fix {
-	if list := offline(s); list != nil {
-		return list
+	if !editable(s) {
+		return steps("mend it", s.Info.Access.Write.Text)
 	}
 	return fix("let certtrust mend it", admin(s), repair(s))
 }
@@ -120,5 +128,5 @@ func reimport(s *Store, file string) []Fix {
 	}
 	aside := "/root/" + path.Base(file)
 	return fix("take it out of the store, and import what it holds", admin(s),
-		run("mv", "--", file, aside), repair(s), run("certtrust", "import", aside, "--store", string(s.Info.ID), "--yes"))
+		run("mv", "--", file, aside), repair(s), certtrust(s, "import", aside))
 }

@@ -30,6 +30,7 @@ var ofProblem = map[string]problemRow{
 	"stale-temporary":      {"drift.stale_temp", Medium, nil},
 	"left-behind":          {"drift.stale_temp", Low, nil},
 	"stray-file":           {"drift.stray_file", Medium, strayFile},
+	"stray-backup":         {"drift.stray_file", Medium, nil},
 	"no-hash-link":         {"store.ineffective", Medium, nil},
 	"same-name":            {"store.ineffective", Medium, otherName},
 	"not-pem":              {"store.ineffective", Medium, reimported},
@@ -104,7 +105,7 @@ func strayFile(s *Store, p store.Problem) []Fix {
 	if s.Info.Root == "" {
 		list[0].Summary = "delete it, if nobody needs it"
 		list = append(list, fix("or make it an anchor, which all programs heed", admin(s),
-			run("certtrust", "import", p.Path, "--store", string(s.Info.ID), "--yes"), run("rm", "--", p.Path), repair(s))...)
+			certtrust(s, "import", p.Path), run("rm", "--", p.Path), repair(s))...)
 	}
 	return list
 }

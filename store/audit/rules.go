@@ -461,7 +461,7 @@ func purposeAny(m *machine, s *Store, e *store.Entry) *Finding {
 	if editable(s) && s.Info.Root == "" {
 		fp, id, file := e.Cert.SHA256.String(), string(s.Info.ID), "./"+e.Cert.SHA256.Short()+".pem"
 		f.Fixes = fix("trust it for servers alone", admin(s), run("certtrust", "export", fp, "--store", id, "--output", file),
-			run("certtrust", "remove", fp, "--store", id, "--yes"), run("certtrust", "trust", file, "--store", id, "--purpose", "server-auth", "--yes"))
+			certtrust(s, "remove", fp), certtrust(s, "trust", file, "--purpose", "server-auth"))
 	}
 	return f
 }
@@ -719,7 +719,7 @@ func missingInStore(m *machine, found func(Finding)) {
 				f.Evidence = append([]string{"programs that read " + string(s.Info.ID) + " refuse its servers: " + strings.Join(s.Info.Readers, ", ")}, whence(e)...)
 				if editable(s) && s.Info.Root == "" {
 					f.Fixes = fix("trust it there too", admin(s), run("certtrust", "export", e.Cert.SHA256.String(), "--store", string(from.Info.ID), "--output", "./"+e.Cert.SHA256.Short()+".pem"),
-						run("certtrust", "trust", "./"+e.Cert.SHA256.Short()+".pem", "--store", string(s.Info.ID), "--yes"))
+						certtrust(s, "trust", "./"+e.Cert.SHA256.Short()+".pem"))
 				}
 				found(f)
 			}

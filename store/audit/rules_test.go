@@ -357,12 +357,11 @@ func TestHostileText(t *testing.T) {
 	}
 }
 
-// An audit of an offline root tells of no command that would change this
-// machine.
+// What an audit of an offline root says is to be done leaves this machine alone.
 func TestOfflineRoots(t *testing.T) {
 	e := withProblem(entry(ca(t), byAdmin, all), "not-pem")
 	s := system(e, e)
-	s.Info.Root = "/mnt/image"
+	s.Info.Root, s.Info.ID = "/mnt/image", "anchors:system[/mnt/image]"
 	in := Input{Stores: []Store{s}, Now: now, Facts: []Facts{{Root: "/mnt/image", Files: []File{{Store: "anchors:system", Path: "/etc", WorldWritable: true, Owner: "x", ShouldBe: "root"}},
 		Modified: []Modified{{Path: "/x", Package: "p", Reinstall: "apt-get install p"}}}}}
 	found := Run(in)
@@ -374,8 +373,10 @@ func TestOfflineRoots(t *testing.T) {
 			t.Errorf("%s is of the root %q", f.ID, f.Root)
 		}
 		for _, fix := range f.Fixes {
-			if len(fix.Commands) > 0 {
-				t.Errorf("%s: %q", f.ID, fix.Commands)
+			for _, c := range fix.Commands {
+				if !strings.HasPrefix(c, "certtrust ") || !strings.Contains(c, " --root /mnt/image ") || strings.Contains(c, "[") {
+					t.Errorf("%s: %q", f.ID, c)
+				}
 			}
 		}
 	}

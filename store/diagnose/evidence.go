@@ -116,6 +116,9 @@ type Override struct {
 	// Adds; nil if they could not be read, with Err.
 	Roots []*store.Cert
 	Err   error
+	// Programme: what Replaces names comes on top of the roots that the client
+	// brings along.
+	Programme bool
 }
 
 // OverrideKind is what an override does to a client.

@@ -74,7 +74,7 @@ func groupOverrides(all []Override) (groups [][]Override) {
 
 // overrideView is a store of the roots that an override makes a program use.
 func overrideView(o Override) View {
-	v := View{Info: store.Info{ID: store.ID("override:" + o.Source), Backend: "override"}}
+	v := View{Info: store.Info{ID: store.ID("override:" + o.Source), Backend: "override"}, Programme: o.Programme}
 	for _, c := range o.Roots {
 		v.Entries = append(v.Entries, store.Entry{Cert: c, Trust: store.TrustFor(store.Trusted, store.PurposeServerAuth)})
 	}

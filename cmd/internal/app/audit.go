@@ -16,7 +16,6 @@ import (
 
 	"github.com/certtrust/certtrust/cmd/internal/render"
 	"github.com/certtrust/certtrust/cmd/internal/term"
-	"github.com/certtrust/certtrust/platform"
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/platform/inspect"
 	"github.com/certtrust/certtrust/store"
@@ -40,7 +39,7 @@ changed.
    certtrust audit --write-baseline base.json    from now on only what is new:
    certtrust audit --baseline base.json --fail-on medium
    certtrust audit --baseline base.json --accept KEY --reason TEXT
-   certtrust audit --root /mnt/image
+   certtrust audit --root /mnt/web1 --root /mnt/web2
    certtrust audit --inventory listings/    many machines: what "certtrust list
                                             --format jsonl" wrote on each
    certtrust audit --rules                  what is looked for, and why
@@ -236,7 +235,7 @@ func (a *App) lookAt(c *cli.Context) (out []lookedAt, failures []error, err erro
 	out = make([]lookedAt, len(machines))
 	var mu sync.Mutex
 	err = inParallel(len(machines), func(i int) error {
-		l := a.lookAtMachine(c, machines[i].host, machines[i].found)
+		l := a.lookAtMachine(c, machines[i])
 		mu.Lock()
 		defer mu.Unlock()
 		out[i] = l
@@ -272,10 +271,10 @@ func inParallel(n int, do func(i int) error) error {
 	return errors.Join(errs...)
 }
 
-func (a *App) lookAtMachine(c *cli.Context, h *host.Host, found []platform.Found) lookedAt {
-	l := lookedAt{host: h}
-	for _, f := range found {
-		r := readStore(c.Context, f)
+func (a *App) lookAtMachine(c *cli.Context, m chosenMachine) lookedAt {
+	l := lookedAt{host: m.host}
+	for _, f := range m.found {
+		r := readStore(c.Context, m.read(f.Store))
 		s := audit.Store{Info: r.info, Entries: r.entries}
 		repairer, ok := f.Store.(store.Repairer)
 		if ok && r.err == nil {
@@ -287,7 +286,7 @@ func (a *App) lookAtMachine(c *cli.Context, h *host.Host, found []platform.Found
 	if chosenByHand(c) {
 		environ = nil // it is about those stores
 	}
-	facts, errs := inspect.Machine(c.Context, h, l.stores, environ)
+	facts, errs := inspect.Machine(c.Context, m.host, l.stores, environ)
 	if chosenByHand(c) {
 		facts.Overrides = nil
 	}
@@ -338,8 +337,12 @@ func unheard(c *cli.Context, r store.Repairer, entries []store.Entry) []store.Pr
 // auditDoc makes the document.
 func (a *App) auditDoc(c *cli.Context, looked []lookedAt, findings []audit.Finding, p *audit.Programme) render.AuditDoc {
 	now := a.Host.Now()
+	var hosts []*host.Host
+	for _, l := range looked {
+		hosts = append(hosts, l.host)
+	}
 	d := render.AuditDoc{
-		Time: now, Host: render.AuditHost{Name: a.hostName(c), OS: looked[0].host.OS, Version: systemName(looked[0].host)},
+		Time: now, Host: render.AuditHost{Name: a.machineNames(c, hosts), OS: looked[0].host.OS, Version: systemName(looked[0].host)},
 		Data:     render.AuditData{MozillaRoots: roots.Date().Format(time.DateOnly), Programme: store.Printable(p.Name), Roots: p.Len()},
 		Findings: findings, Version: a.Version, FailOn: audit.Severity(c.String("fail-on")), All: c.Bool("all"),
 	}

@@ -193,7 +193,7 @@ func (a *App) newDiagnosis(c *cli.Context) (*diagnosis, error) {
 	a.Streams.Status("")
 	d.base = diagnose.Input{
 		Views: views, Now: now, At: c.IsSet("at"), Built: built(), Expiring: expiring, OS: machine.OS, Family: family(found), Lang: lang,
-		Overrides: clients.Overrides(resultOf(c).untimed, machine, a.Environ),
+		Overrides: append(clients.Overrides(resultOf(c).untimed, machine, a.Environ), policyOverrides(reads)...),
 	}
 	return d, resultOf(c).untimed.Err()
 }
@@ -219,6 +219,30 @@ func (d *diagnosis) views(sel platform.Selector, reads []read) []diagnose.View {
 		views = append(views, v)
 	}
 	return views
+}
+
+// policyOverrides returns the policies that keep browsers from heeding what their
+// users have trusted: what policies themselves have trusted is all that counts
+// beside the browser's own roots.
+func policyOverrides(reads []read) (out []diagnose.Override) {
+	for _, r := range reads {
+		if r.info.Backend != browser.PolicyBackend {
+			continue
+		}
+		var roots []*store.Cert
+		for _, e := range r.entries {
+			if e.Cert != nil && e.Trust.For(store.PurposeServerAuth) == store.Trusted {
+				roots = append(roots, e.Cert)
+			}
+		}
+		for _, e := range r.entries {
+			if slices.ContainsFunc(e.Problems, func(p store.Problem) bool { return p.Code == "platform-off" }) {
+				out = append(out, diagnose.Override{Client: "chromium", Source: e.Source.Path, Name: e.Label, Value: "false",
+					Effect: diagnose.Replaces, Roots: roots, Programme: true})
+			}
+		}
+	}
+	return out
 }
 
 // counts tells whether the verdict depends on a store: those that are named,

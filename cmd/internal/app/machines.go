@@ -1,10 +1,15 @@
 package app
 
 import (
+	"fmt"
+	"path"
+	"strings"
+
 	"github.com/urfave/cli/v2"
 
 	"github.com/certtrust/certtrust/platform"
 	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/store"
 )
 
 // chosenMachine is a machine that a command looks at, with the stores that are
@@ -12,17 +17,59 @@ import (
 type chosenMachine struct {
 	host  *host.Host
 	found []platform.Found
+	// several tells that it is one of several, so that the IDs of its stores
+	// tell which.
+	several bool
 }
 
 // chosenMachines returns this machine, or those in the offline roots.
 func (a *App) chosenMachines(c *cli.Context) ([]chosenMachine, error) {
-	h, err := a.machine(c)
-	if err != nil {
-		return nil, err
+	roots := c.StringSlice("root")
+	if len(roots) < 2 {
+		h, err := a.machine(c)
+		if err != nil {
+			return nil, err
+		}
+		found, err := a.storesOf(c, h)
+		return []chosenMachine{{host: h, found: found}}, err
 	}
-	found, err := a.stores(c)
-	if err != nil {
-		return nil, err
+	var out []chosenMachine
+	for _, root := range roots {
+		h, err := a.offline(root)
+		if err != nil {
+			return nil, err
+		}
+		found, err := a.storesOf(c, h)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", store.Printable(h.Root), err)
+		}
+		out = append(out, chosenMachine{h, found, true})
 	}
-	return []chosenMachine{{h, found}}, nil
+	return out, nil
+}
+
+// read returns a store to be read, with an ID that tells its root if there are
+// several.
+func (m chosenMachine) read(s store.Store) store.Store {
+	if m.several {
+		return rooted{s}
+	}
+	return s
+}
+
+// machineNames returns what machines are called.
+func (a *App) machineNames(c *cli.Context, machines []*host.Host) string {
+	if len(machines) == 1 {
+		return a.hostName(c)
+	}
+	var names []string
+	for _, h := range machines {
+		name, err := h.ReadFile("/etc/hostname", 1<<10)
+		if text := strings.TrimSpace(string(name)); err == nil && text != "" {
+			names = append(names, text)
+		} else {
+			names = append(names, path.Base(h.Root))
+		}
+	}
+	return strings.Join(names, ", ")
 }

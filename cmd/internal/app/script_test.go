@@ -39,6 +39,7 @@ import (
 	"github.com/certtrust/certtrust/platform"
 	"github.com/certtrust/certtrust/platform/anchors/anchorstest"
 	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/platform/keychain/securitytest"
 	"github.com/certtrust/certtrust/platform/probe/probetest"
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/certfile"
@@ -50,6 +51,10 @@ import (
 //
 //	debian [-java] [N]        makes the machine in $ROOT, with N certificates of
 //	                          the vendor, vendor1 and so on
+//	mac VERSION [N]           makes a Mac in $ROOT instead: see package securitytest
+//	macset KEY=VALUE…         changes it: screen, or orphan, the name of a
+//	                          certificate that is only in the trust settings
+//	dialogs N                 that many were opened since the last time
 //	mkca NAME FILE [OPTION…]  makes a certificate: see the table mkcaOptions
 //	mkpair NAME FILE …        makes two whose fingerprints begin with the same
 //	                          eight digits
@@ -120,6 +125,7 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"mac": scriptMac, "macset": scriptMacset, "dialogs": scriptDialogs,
 			"serve": scriptServe, "debian": scriptDebian, "layout": scriptLayout, "mkca": scriptMkca, "mkpair": scriptMkpair, "exit": scriptExit, "json": scriptJSON,
 			"tree": scriptTree, "sametree": scriptSameTree, "untouched": scriptUntouched,
 			"mode": scriptMode, "write": scriptWrite, "mkfifo": scriptFIFO, "unhash": scriptUnhash, "interrupt": scriptInterrupt, "noise": scriptNoise, "sparse": scriptSparse, "mkp12": scriptMkp12, "publish": scriptPublish,
@@ -141,6 +147,13 @@ func fakeProgram() *App {
 	updater.Lie = os.Getenv("TOOL") == "lies"
 	if os.Getenv("HOOK") == "fails" {
 		updater.Hook = func([]string) error { return errors.New("the hook fails") }
+	}
+	run := updater.Run
+	if os.Getenv("MAC") != "" {
+		h = securitytest.Open(os.Getenv("ROOT")).Host(h.EUID)
+		h.Now, h.Env = local.Now, os.Getenv
+		h.User.Via = os.Getenv("VIA")
+		run = h.Runner
 	}
 	h.Runner = func(ctx context.Context, c host.Command) (host.Output, error) {
 		args, rights := c.Args, []string{"EUID=" + strconv.Itoa(h.EUID), "VIA=" + h.User.Via}
@@ -164,7 +177,7 @@ func fakeProgram() *App {
 			<-ctx.Done()
 			return host.Output{}, &host.ExecError{Args: c.Args, ExitCode: -1, Err: ctx.Err()}
 		}
-		return updater.Run(ctx, c)
+		return run(ctx, c)
 	}
 	a.Host = h
 	a.Backends = append(a.Backends, platform.Backend{
@@ -291,6 +304,57 @@ func scriptLayout(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(os.MkdirAll(filepath.Dir(file), 0o755))
 		ts.Check(os.WriteFile(file, []byte(text), 0o644))
 	}
+}
+
+func scriptMac(ts *testscript.TestScript, _ bool, args []string) {
+	var roots [][]byte
+	if len(args) > 1 {
+		n, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		for i := range n {
+			ca := storetest.NewCA(tb(ts), storetest.CN(fmt.Sprintf("Vendor Root %d", i+1)))
+			remember(ts, fmt.Sprintf("vendor%d", i+1), ca)
+			roots = append(roots, ca.DER())
+		}
+	}
+	ts.Check(os.MkdirAll(ts.Getenv("ROOT"), 0o755))
+	m, err := securitytest.New(ts.Getenv("ROOT"), args[0], roots...)
+	ts.Check(err)
+	ts.Check(os.WriteFile(filepath.Join(m.Root, "usr/bin/sudo"), nil, 0o755))
+	ts.Setenv("MAC", "1")
+}
+
+func scriptMacset(ts *testscript.TestScript, _ bool, args []string) {
+	for _, arg := range args {
+		key, value, _ := strings.Cut(arg, "=")
+		var failed error
+		ts.Check(securitytest.Open(ts.Getenv("ROOT")).Edit(func(st *securitytest.State) {
+			switch key {
+			case "screen":
+				st.Screen = value
+			case "orphan":
+				if st.Trust["admin"] == nil {
+					st.Trust["admin"] = securitytest.NewList()
+				}
+				failed = st.Trust["admin"].Put(certsOf(ts)[value].DER(), nil)
+			default:
+				failed = fmt.Errorf("macset: there is no %q", key)
+			}
+		}))
+		ts.Check(failed)
+	}
+}
+
+func scriptDialogs(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	m := securitytest.Open(ts.Getenv("ROOT"))
+	n, err := m.Dialogs()
+	ts.Check(err)
+	if n != want {
+		ts.Fatalf("there were %d dialogs", n)
+	}
+	ts.Check(m.Edit(func(st *securitytest.State) { st.Log = nil }))
 }
 
 // made is a certificate in the making, and the file for it.
@@ -719,7 +783,10 @@ func snapshot(ts *testscript.TestScript, full bool) string {
 			}
 			rel := strings.TrimPrefix(p, work)
 			// What leads to the records is theirs.
-			own := rel == "/root/var/lib/certtrust" || rel == "/root/home"
+			own := rel == "/root/var/lib/certtrust" || rel == "/root/home" || rel == "/root/Library/Application Support" || rel == "/root/Users/user/.local"
+			if strings.HasPrefix(rel, "/root/.security-") {
+				return nil // what the emulator remembers, of reading too
+			}
 			if !full && own {
 				return filepath.SkipDir
 			}

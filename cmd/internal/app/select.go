@@ -105,7 +105,7 @@ func (a *App) machine(c *cli.Context) (*host.Host, error) {
 		}
 		return h, err
 	}
-	return nil, usage("one --root at a time: only list, show, stores and export read several")
+	return nil, usage("one --root at a time: only list, show, stores, export and audit read several")
 }
 
 // offline returns the machine in a directory.
