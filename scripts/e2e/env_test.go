@@ -15,7 +15,7 @@ import (
 
 // envClients are the programs that `certtrust env` is proved with, by their names
 // in `verify --with`. Debian has all of them.
-var envClients = []string{"curl", "openssl", "wget", "git", "python", "requests", "pip", "node", "npm", "java", "go", "ruby", "php", "perl", "lynx", "w3m"}
+var envClients = []string{"curl", "openssl", "wget", "git", "python", "requests", "pip", "node", "npm", "java", "go", "ruby", "php", "perl", "w3m"}
 
 // withoutEnv are programs that no variable helps, and that are told as such.
 var withoutEnv = []string{"gnutls"}
@@ -54,7 +54,7 @@ func verifyWith(t *testing.T, environ []string, args ...string) verified {
 // that env prints, and neither control.
 func TestEnv(t *testing.T) {
 	Overlay(t, func(t *testing.T) {
-		need(t, "curl", "openssl", "wget", "git", "python3", "pip3", "node", "npm", "java", "ruby", "php", "perl", "lynx", "w3m", "gnutls-cli", "fish", "dash")
+		need(t, "curl", "openssl", "wget", "git", "python3", "pip3", "node", "npm", "java", "ruby", "php", "perl", "w3m", "gnutls-cli", "fish", "dash")
 		chosen, systems := newAuthority(t, "Chosen"), newAuthority(t, "Of the system")
 		file, key := withKey(t, chosen)
 		systemFile, systemKey := withKey(t, systems)

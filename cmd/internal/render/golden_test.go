@@ -209,7 +209,7 @@ func docs(t *testing.T) map[string]Doc {
 	}
 
 	all := map[string]Doc{
-		"env.json": env("sh"),
+		"env.json":           env("sh"),
 		"stores-verbose.txt": NewStoresDoc(stores, elsewhere, true),
 		"diagnose-ja.txt":    diagnoses(t, diagnose.Japanese)[0],
 		"diagnose-good.txt":  diagnoses(t, diagnose.English)[1],
