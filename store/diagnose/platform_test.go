@@ -52,7 +52,9 @@ func TestPlatform(t *testing.T) {
 			Views: []View{{Info: store.Info{ID: "windows:LocalMachine", Backend: "windows"}, Entries: c.entries, Counts: true, Verifier: c.platform}},
 		})
 		has := func(list []Cause, code string) bool {
-			return slices.ContainsFunc(list, func(x Cause) bool { return x.Code == code || code[len(code)-1] == '.' && len(x.Code) > len(code) && x.Code[:len(code)] == code })
+			return slices.ContainsFunc(list, func(x Cause) bool {
+				return x.Code == code || code[len(code)-1] == '.' && len(x.Code) > len(code) && x.Code[:len(code)] == code
+			})
 		}
 		if d.Verdict != c.verdict || c.cause == "" && len(d.Causes) > 0 || c.cause != "" && !has(d.Causes, c.cause) || c.warning != "" && !has(d.Warnings, c.warning) {
 			t.Errorf("%s: %s because of %+v, warnings %+v", c.name, d.Verdict, d.Causes, d.Warnings)
