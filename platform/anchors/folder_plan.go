@@ -229,7 +229,7 @@ func (p *folderPlan) entrust(c store.Change) error {
 			return &store.Error{Path: own, Err: store.Because(store.ErrConflict, "there is another file of that name"), Hint: "look what it is, and move it away"}
 		}
 		if !p.s.single() && p.s.family.p11 && !cert.IsCA() {
-			addNotice(&p.plan, "\"%s\" is no certificate authority: programs take it as the certificate of its own server. A small local authority that issues it is better", store.Printable(cert.Label()))
+			addNotice(&p.plan, "\"%s\" is no certificate authority, and p11-kit would leave it out of every bundle: it is told that it is one", store.Printable(cert.Label()))
 		}
 		p.edits.writes[own] = content
 		files = append(files, own)
