@@ -236,26 +236,26 @@ func (f *finder) shared() {
 	if f.h.OS != "linux" {
 		return
 	}
-	var readers, programs []string
+	var readers, installed []string
 	var running []string
 	for _, c := range chromes {
 		present := false
 		for _, at := range c.data["linux"] {
-			if dir := f.expand(at.path); at.form == "" && f.isDir(dir) {
+			if dir := f.expand(at.path); at.form != "snap" && at.form != "flatpak" && f.isDir(dir) {
 				present = true
 				running = append(running, dir)
 			}
 		}
 		if _, err := f.h.LookPath(c.program); err == nil {
 			present = true
-			programs = append(programs, c.program)
+			installed = append(installed, c.program)
 		}
 		if present {
 			readers = append(readers, c.title)
 		}
 	}
 	old, newer := f.expand(sharedOld), f.expand(sharedNew)
-	base := nss.Options{Scope: store.ScopeUser, Owner: f.h.User.Name, Program: "the browser", Readers: readers, Running: f.anyRunning(running)}
+	base := nss.Options{Scope: store.ScopeUser, Owner: f.h.User.Name, Program: programs(readers), Readers: readers, Running: f.anyRunning(running)}
 	used, other := "", ""
 	switch {
 	case f.isDir(old):
@@ -269,7 +269,7 @@ func (f *finder) shared() {
 		f.because("%s is not there, and cannot be made", old)
 	case len(readers) > 0:
 		used = old // the one that every version looks at
-		f.because("%s is used by %s, and will be made", old, strings.Join(slices.Concat(programs, readers), ", "))
+		f.because("%s is used by %s, and will be made", old, strings.Join(slices.Concat(installed, readers), ", "))
 	default:
 		f.because("neither %s nor %s is there, and no browser of the Chromium family", old, newer)
 	}
@@ -306,10 +306,19 @@ func (f *finder) shared() {
 			}
 			o := base
 			o.ID, o.Title, o.Readers, o.Default = f.id(nss.Backend+":"+c.id+"-"+form), "Database of "+c.title+" ("+form+")", []string{c.title}, true
+			o.Program, o.Running = c.title, f.anyRunning(f.dataOf(c, form))
 			f.open(dir, o)
 			f.because("%s is the database of %s as a %s", dir, c.title, form)
 		}
 	}
+}
+
+// programs names the readers of a database, one of which is running.
+func programs(readers []string) string {
+	if len(readers) == 0 {
+		return "the browser"
+	}
+	return strings.Join(readers, " or ")
 }
 
 func (f *finder) open(dir string, o nss.Options) {
@@ -318,6 +327,16 @@ func (f *finder) open(dir string, o nss.Options) {
 		f.because("%s follows the system's store by a module in pkcs11.txt", o.ID)
 	}
 	f.stores = append(f.stores, nss.Open(f.h, dir, o))
+}
+
+// dataOf returns the user data directories of a browser as a package.
+func (f *finder) dataOf(c chrome, form string) (dirs []string) {
+	for _, at := range c.data[f.h.OS] {
+		if dir := f.expand(at.path); at.form == form && f.isDir(dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
 }
 
 // anyRunning tells whether a browser uses one of the user data directories: its

@@ -95,6 +95,14 @@ func TestDetectUser(t *testing.T) {
 		"snap and flatpak":       {"linux", map[string]string{"~/snap/firefox/common/.mozilla/firefox/a/cert9.db": "db", "~/.var/app/org.mozilla.firefox/.mozilla/firefox/b/cert9.db": "db"}, nil, []string{"nss:firefox-snap/a", "nss:firefox-flatpak/b"}, ""},
 		"the family": {"linux", map[string]string{"~/.librewolf/a/cert9.db": "db", "~/.waterfox/b/cert9.db": "db", "~/.zen/c/cert9.db": "db", "~/.floorp/d/cert9.db": "db", "~/.thunderbird/e/cert9.db": "db"}, nil,
 			[]string{"nss:librewolf/a", "nss:waterfox/b", "nss:zen/c", "nss:floorp/d", "nss:thunderbird/e"}, ""},
+		"their new places": {"linux", map[string]string{"~/.config/librewolf/librewolf/a/cert9.db": "db", "~/.config/waterfox/b/cert9.db": "db", "~/.config/zen/c/cert9.db": "db", "~/.var/app/app.zen_browser.zen/.zen/d/cert9.db": "db",
+			"~/.var/app/io.gitlab.librewolf-community/.librewolf/e/cert9.db": "db", "~/.var/app/one.ablaze.floorp/.floorp/f/cert9.db": "db", "~/.var/app/net.waterfox.waterfox/.waterfox/g/cert9.db": "db",
+			"~/snap/firefox/common/.config/mozilla/firefox/h/cert9.db": "db", "~/.var/app/org.mozilla.firefox/config/mozilla/firefox/i/cert9.db": "db"}, nil,
+			[]string{"nss:firefox-snap/h", "nss:firefox-flatpak/i", "nss:librewolf/a", "nss:librewolf-flatpak/e", "nss:waterfox/b", "nss:waterfox-flatpak/g", "nss:zen/c", "nss:zen-flatpak/d", "nss:floorp-flatpak/f"}, ""},
+		"releases side by side": {"linux", map[string]string{legacy + "profiles.ini": "[Install1]\nDefault=a.default-release\n[Profile0]\nPath=a.default-release\nIsRelative=1\n[Profile1]\nPath=b.default-esr\nIsRelative=1\n[Profile2]\nPath=c.dev-edition-default\nIsRelative=1\n[Profile3]\nPath=d.default-nightly\nIsRelative=1\n",
+			legacy + "a.default-release/": "", legacy + "b.default-esr/": "", legacy + "c.dev-edition-default/": "", legacy + "d.default-nightly/": ""}, nil,
+			[]string{"nss:firefox/a.default-release", "nss:firefox/b.default-esr", "nss:firefox/c.dev-edition-default", "nss:firefox/d.default-nightly"}, ""},
+		"Mullvad Browser":           {"linux", map[string]string{"~/.mullvad/mullvadbrowser/p/cert9.db": "db"}, nil, nil, "is left alone"},
 		"Tor Browser":               {"linux", map[string]string{"~/tor-browser/Browser/TorBrowser/Data/Browser/profile.default/cert9.db": "db"}, nil, nil, "is left alone"},
 		"linked":                    {"linux", map[string]string{legacy + "a/cert9.db": "db", legacy + "a/pkcs11.txt": "library=/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-trust.so\nname=x\n\n"}, nil, []string{"nss:firefox/a follows anchors:system"}, "pkcs11.txt"},
 		"by policy":                 {"linux", map[string]string{legacy + "a/cert9.db": "db", "/etc/firefox/policies/policies.json": `{"policies":{"SecurityDevices":{"Add":{"x":"/usr/lib/pkcs11/p11-kit-trust.so"}}}}`}, nil, []string{"nss:firefox/a follows anchors:system"}, "policies.json"},
@@ -110,6 +118,8 @@ func TestDetectUser(t *testing.T) {
 		"macOS, told not to follow": {"darwin", map[string]string{"~/Library/Application Support/Firefox/Profiles/a/cert9.db": "db", "~/Library/Application Support/Firefox/Profiles/a/user.js": `user_pref("security.enterprise_roots.enabled", false);`}, nil, []string{"nss:firefox/a"}, "is set not to follow"},
 		"Windows": {"windows", map[string]string{"~/AppData/Roaming/Mozilla/Firefox/profiles.ini": "[Profile0]\r\nIsRelative=1\r\nPath=Profiles/abcdefgh.default\r\n", "~/AppData/Roaming/Mozilla/Firefox/Profiles/abcdefgh.default/": "",
 			"~/AppData/Roaming/Thunderbird/Profiles/t/cert9.db": "db"}, nil, []string{"nss:firefox/abcdefgh.default follows windows:LocalMachine", "nss:thunderbird/t follows windows:LocalMachine"}, ""},
+		"Windows, from the store": {"windows", map[string]string{"~/AppData/Local/Packages/Mozilla.Firefox_n80bbvh6b1yt2/LocalCache/Roaming/Mozilla/Firefox/Profiles/s/cert9.db": "db", "~/AppData/Roaming/zen/Profiles/z/cert9.db": "db", "~/AppData/Roaming/librewolf/Profiles/l/cert9.db": "db", "~/AppData/Roaming/Waterfox/Profiles/w/cert9.db": "db"}, nil,
+			[]string{"nss:firefox-store/s follows windows:LocalMachine", "nss:librewolf/l follows windows:LocalMachine", "nss:waterfox/w follows windows:LocalMachine", "nss:zen/z follows windows:LocalMachine"}, ""},
 		"Windows, by policy": {"windows", map[string]string{"~/AppData/Roaming/Mozilla/Firefox/Profiles/a/cert9.db": "db", "C:/Program Files/Mozilla Firefox/distribution/policies.json": `{"policies":{"Certificates":{"ImportEnterpriseRoots":false}}}`}, nil, []string{"nss:firefox/a"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -201,6 +211,96 @@ func TestFirefoxPolicyConformance(t *testing.T) {
 					Fault: func(n int) { countdown.Store(int64(n)) }}
 			})
 		})
+	}
+}
+
+// A policy names certificates by a path, or by a name that is looked for in a few
+// places; what it names in vain is told.
+func TestFirefoxPolicyNames(t *testing.T) {
+	a, b := storetest.NewCA(t, storetest.CN("Alpha")), storetest.NewCA(t, storetest.CN("Bravo"))
+	own, far := storetest.NewCA(t, storetest.CN("Own")), storetest.NewCA(t, storetest.CN("Far"))
+	h := machine(t, "linux", map[string]string{
+		policyFile:        `{"policies": {"Certificates": {"Install": ["/srv/far.pem", "beside.pem", "system.der", "own.pem", "bundle.pem", "gone.pem", "text.pem"]}}}`,
+		"/srv/far.pem":    string(far.PEM()),
+		"/srv/bundle.pem": "",
+		"/etc/firefox/policies/certificates/beside.pem":         string(b.PEM()), // is not looked at
+		"/usr/lib/firefox/distribution/certificates/beside.pem": string(a.PEM()),
+		"/usr/lib/mozilla/certificates/system.der":              string(b.DER()),
+		"/usr/lib/mozilla/certificates/bundle.pem":              string(a.PEM()) + string(b.PEM()),
+		"/usr/lib/mozilla/certificates/text.pem":                "nothing",
+		"~/.mozilla/certificates/own.pem":                       string(own.PEM()),
+	})
+	stores, _ := DetectPolicies(t.Context(), h)
+	if len(stores) != 1 {
+		t.Fatalf("it finds %d", len(stores))
+	}
+	var got []string
+	for e, err := range stores[0].Entries(t.Context()) {
+		switch {
+		case err != nil:
+			got = append(got, "an error about "+e.Source.Path)
+		case e.Cert != nil:
+			got = append(got, e.Label+" "+e.Trust.String())
+		default:
+			got = append(got, e.Label+" "+e.Problems[0].Code)
+		}
+	}
+	want := []string{"Far trusted: any", "Alpha trusted: any", "Bravo trusted: any", "Own trusted: any", "bundle.pem several-certificates", "gone.pem no-file", "an error about /usr/lib/mozilla/certificates/text.pem"}
+	if !slices.Equal(got, want) {
+		t.Errorf("it lists %q, not %q", got, want)
+	}
+}
+
+// When a policy no longer has a certificate trusted, the profiles that have
+// imported it are told of.
+func TestFirefoxPolicyLeftBehind(t *testing.T) {
+	c := storetest.NewCA(t, storetest.CN("Alpha")).Cert()
+	h := machine(t, "linux", map[string]string{"/usr/bin/firefox": "x", "~/.mozilla/firefox/a/prefs.js": "", "~/.mozilla/firefox/b/prefs.js": "",
+		"~/.mozilla/firefox/profiles.ini": "[Profile0]\nPath=a\nIsRelative=1\n[Profile1]\nPath=b\nIsRelative=1\n"})
+	do := func(s store.Store, want store.Change) store.Receipt {
+		t.Helper()
+		p, err := s.(store.Editor).Plan(t.Context(), []store.Change{want})
+		if err != nil || len(p.Refused) > 0 {
+			t.Fatalf("%v, %+v", err, p.Refused)
+		}
+		r, err := s.(store.Editor).Apply(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	trust := store.TrustFor(store.Trusted, store.PurposeAny)
+	policies := func() store.Store {
+		stores, _ := DetectPolicies(t.Context(), h)
+		return stores[0]
+	}
+	do(policies(), store.Change{Fingerprint: c.SHA256, DER: c.Raw, Trust: &trust})
+	profile := func() store.Entry {
+		t.Helper()
+		stores, _ := DetectUser(t.Context(), h)
+		if len(stores) != 2 || stores[1].Info().ID != "nss:firefox/b" {
+			t.Fatalf("it finds %d", len(stores))
+		}
+		all := store.TrustFor(store.Trusted, store.PurposeServerAuth, store.PurposeClientAuth, store.PurposeEmail)
+		do(stores[1], store.Change{Fingerprint: c.SHA256, DER: c.Raw, Trust: &all}) // as Firefox imports it
+		for e, err := range stores[1].Entries(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			return e
+		}
+		t.Fatal("it lists nothing")
+		return store.Entry{}
+	}
+	if e := profile(); e.Origin.By != store.ByPolicy || e.Origin.Detail != policyFile {
+		t.Errorf("while the policy is in force, it is of %+v", e.Origin)
+	}
+	r := do(policies(), store.Change{Fingerprint: c.SHA256, Absent: true})
+	if all := strings.Join(r.Notices, "; "); !strings.Contains(all, "keep it") || !strings.Contains(all, "it is in nss:firefox/b") || strings.Contains(all, "firefox/a") {
+		t.Errorf("it says %s", all)
+	}
+	if e := profile(); e.Origin.By != store.ByUnknown || !strings.Contains(e.Origin.Detail, "a policy does or did") {
+		t.Errorf("after the policy, it is of %+v", e.Origin)
 	}
 }
 

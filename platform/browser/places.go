@@ -5,8 +5,8 @@ package browser
 // of Windows.
 type place struct {
 	path string
-	// form tells packages apart that have another home: "snap", "flatpak", or
-	// the older of two places.
+	// form tells packages apart that have another home, and channels: "snap",
+	// "flatpak", "beta", "dev".
 	form string
 }
 
@@ -92,22 +92,22 @@ type chrome struct {
 
 var chromes = []chrome{
 	{id: "chromium", title: "Chromium", program: "chromium", policies: "/etc/chromium/policies", snap: "chromium", flatpak: "org.chromium.Chromium",
-		data: map[string][]place{"linux": {{"$CONFIG/chromium", ""}, {"$HOME/snap/chromium/common/chromium", "snap"}},
+		data: map[string][]place{"linux": {{"$CONFIG/chromium", ""}, {"$HOME/snap/chromium/common/chromium", "snap"}, {"$HOME/.var/app/org.chromium.Chromium/config/chromium", "flatpak"}},
 			"darwin": {{"$HOME/Library/Application Support/Chromium", ""}}, "windows": {{"$LOCALAPPDATA/Chromium/User Data", ""}}}},
 	{id: "chrome", title: "Google Chrome", program: "google-chrome", policies: "/etc/opt/chrome/policies", flatpak: "com.google.Chrome",
-		data: map[string][]place{"linux": {{"$CONFIG/google-chrome", ""}},
+		data: map[string][]place{"linux": {{"$CONFIG/google-chrome", ""}, {"$CONFIG/google-chrome-beta", "beta"}, {"$CONFIG/google-chrome-unstable", "dev"}, {"$HOME/.var/app/com.google.Chrome/config/google-chrome", "flatpak"}},
 			"darwin": {{"$HOME/Library/Application Support/Google/Chrome", ""}}, "windows": {{"$LOCALAPPDATA/Google/Chrome/User Data", ""}}}},
 	{id: "brave", title: "Brave", program: "brave-browser", policies: "/etc/brave/policies", snap: "brave", flatpak: "com.brave.Browser",
-		data: map[string][]place{"linux": {{"$CONFIG/BraveSoftware/Brave-Browser", ""}},
+		data: map[string][]place{"linux": {{"$CONFIG/BraveSoftware/Brave-Browser", ""}, {"$HOME/snap/brave/current/.config/BraveSoftware/Brave-Browser", "snap"}, {"$HOME/.var/app/com.brave.Browser/config/BraveSoftware/Brave-Browser", "flatpak"}},
 			"darwin": {{"$HOME/Library/Application Support/BraveSoftware/Brave-Browser", ""}}, "windows": {{"$LOCALAPPDATA/BraveSoftware/Brave-Browser/User Data", ""}}}},
 	{id: "edge", title: "Microsoft Edge", program: "microsoft-edge", policies: "/etc/opt/edge/policies", flatpak: "com.microsoft.Edge",
-		data: map[string][]place{"linux": {{"$CONFIG/microsoft-edge", ""}},
+		data: map[string][]place{"linux": {{"$CONFIG/microsoft-edge", ""}, {"$CONFIG/microsoft-edge-beta", "beta"}, {"$CONFIG/microsoft-edge-dev", "dev"}, {"$HOME/.var/app/com.microsoft.Edge/config/microsoft-edge", "flatpak"}},
 			"darwin": {{"$HOME/Library/Application Support/Microsoft Edge", ""}}, "windows": {{"$LOCALAPPDATA/Microsoft/Edge/User Data", ""}}}},
 	{id: "vivaldi", title: "Vivaldi", program: "vivaldi", policies: "/etc/vivaldi/policies", flatpak: "com.vivaldi.Vivaldi",
-		data: map[string][]place{"linux": {{"$CONFIG/vivaldi", ""}},
+		data: map[string][]place{"linux": {{"$CONFIG/vivaldi", ""}, {"$HOME/.var/app/com.vivaldi.Vivaldi/config/vivaldi", "flatpak"}},
 			"darwin": {{"$HOME/Library/Application Support/Vivaldi", ""}}, "windows": {{"$LOCALAPPDATA/Vivaldi/User Data", ""}}}},
 	{id: "opera", title: "Opera", program: "opera", policies: "/etc/opera/policies", snap: "opera", flatpak: "com.opera.Opera",
-		data: map[string][]place{"linux": {{"$CONFIG/opera", ""}},
+		data: map[string][]place{"linux": {{"$CONFIG/opera", ""}, {"$HOME/snap/opera/current/.config/opera", "snap"}, {"$HOME/.var/app/com.opera.Opera/config/opera", "flatpak"}},
 			"darwin": {{"$HOME/Library/Application Support/com.operasoftware.Opera", ""}}, "windows": {{"$APPDATA/Opera Software/Opera Stable", ""}}}},
 }
 

@@ -144,9 +144,19 @@ func (p *firefoxPolicy) resolve(h *host.Host, name string) installed {
 	i := installed{name: name}
 	candidates := []string{name}
 	if !path.IsAbs(name) && !(h.OS == "windows" && strings.Contains(name, ":")) {
-		candidates = []string{path.Join(path.Dir(p.path), "certificates", name)}
+		candidates = nil
+		for _, file := range firefoxPolicies[h.OS] { // beside Firefox, and not in /etc
+			if dir := path.Dir(file); path.Base(dir) == "distribution" {
+				candidates = append(candidates, path.Join(dir, "certificates", name))
+			}
+		}
 		for _, dir := range certificateDirs[h.OS] {
 			candidates = append(candidates, path.Join(dir, name))
+		}
+		if own := path.Join(h.User.Home, ".mozilla/certificates"); h.OS == "linux" && h.User.Home != "" {
+			if _, foreign := h.Foreign(own); !foreign {
+				candidates = append(candidates, path.Join(own, name))
+			}
 		}
 	}
 	for _, file := range candidates {
@@ -312,6 +322,7 @@ type policyEdits struct {
 }
 
 type policyPlanner struct {
+	ctx   context.Context
 	s     *FirefoxPolicy
 	p     *firefoxPolicy
 	plan  store.Plan
@@ -323,19 +334,19 @@ func (s *FirefoxPolicy) Plan(ctx context.Context, want []store.Change) (store.Pl
 	if err := ctx.Err(); err != nil {
 		return store.Plan{}, s.fail("plan", err)
 	}
-	pl, err := s.planner(want)
+	pl, err := s.planner(ctx, want)
 	if err != nil {
 		return store.Plan{}, s.fail("plan", err)
 	}
 	return pl.plan, nil
 }
 
-func (s *FirefoxPolicy) planner(want []store.Change) (*policyPlanner, error) {
+func (s *FirefoxPolicy) planner(ctx context.Context, want []store.Change) (*policyPlanner, error) {
 	p := readFirefoxPolicy(s.host)
 	if p.err != nil {
 		return nil, p.err
 	}
-	pl := &policyPlanner{s: s, p: p, plan: store.Plan{Store: s.info.ID, Basis: "sha256:" + store.FingerprintOf(append([]byte(fmt.Sprint(p.exists)), p.text...)).String(), Want: want, Steps: []store.Step{}}}
+	pl := &policyPlanner{ctx: ctx, s: s, p: p, plan: store.Plan{Store: s.info.ID, Basis: "sha256:" + store.FingerprintOf(append([]byte(fmt.Sprint(p.exists)), p.text...)).String(), Want: want, Steps: []store.Step{}}}
 	pl.edits = policyEdits{names: p.names(), writes: map[string][]byte{}, doc: p.doc}
 	for _, c := range want {
 		if err := pl.change(c); err != nil {
@@ -429,9 +440,31 @@ func (pl *policyPlanner) add(step store.Step, undo store.Change) {
 	step.Elevated = pl.s.info.Access.Write != nil && pl.s.info.Access.Write.Kind == store.NeedsElevation
 	pl.plan.Steps = append(pl.plan.Steps, step)
 	pl.plan.Undo = append(pl.plan.Undo, undo)
-	if notice := "Firefox heeds policies when it is started"; !slices.Contains(pl.plan.Notices, notice) {
-		pl.plan.Notices = append(pl.plan.Notices, notice)
+	pl.notice("Firefox heeds policies when it is started")
+}
+
+func (pl *policyPlanner) notice(text string) {
+	if !slices.Contains(pl.plan.Notices, text) {
+		pl.plan.Notices = append(pl.plan.Notices, text)
 	}
+}
+
+// holding returns the profiles of the user that hold a certificate, as far as
+// they can be read.
+func holding(ctx context.Context, h *host.Host, fp store.Fingerprint) (ids []string) {
+	stores, _ := DetectUser(ctx, h)
+	for _, s := range stores {
+		if s.Info().Access.Read != nil {
+			continue
+		}
+		for e, err := range s.Entries(ctx) {
+			if err == nil && e.Cert != nil && e.Cert.SHA256 == fp {
+				ids = append(ids, string(s.Info().ID))
+				break
+			}
+		}
+	}
+	return ids
 }
 
 func (pl *policyPlanner) remove(c store.Change, held []installed) error {
@@ -453,9 +486,11 @@ func (pl *policyPlanner) remove(c store.Change, held []installed) error {
 		}
 		pl.add(store.Step{Action: store.ActionRemove, Fingerprint: c.Fingerprint, Label: i.cert.Label(), Files: files,
 			Before: &store.State{Present: true, Trust: trust}, After: &store.State{}}, undo)
-		if notice := "profiles that were used while the policy was in force have imported the certificate and keep it: remove it there too (--store 'nss:*')"; !slices.Contains(pl.plan.Notices, notice) {
-			pl.plan.Notices = append(pl.plan.Notices, notice)
+		pl.notice("profiles that were used while the policy was in force have imported the certificate and keep it: remove it there too (--store 'nss:*')")
+		if holders := holding(pl.ctx, pl.s.host, c.Fingerprint); len(holders) > 0 {
+			pl.notice("it is in " + strings.Join(holders, ", "))
 		}
+
 	}
 	return nil
 }
@@ -507,7 +542,7 @@ func (s *FirefoxPolicy) Apply(ctx context.Context, p store.Plan) (store.Receipt,
 		}
 		defer unlock()
 	}
-	pl, err := s.planner(p.Want)
+	pl, err := s.planner(ctx, p.Want)
 	switch {
 	case err != nil:
 	case !p.SameSteps(pl.plan):

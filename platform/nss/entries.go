@@ -36,6 +36,9 @@ func (s *Store) entries(st *state, yield func(store.Entry, error) bool) {
 		if e.Label == "" {
 			e.Label = c.cert.Label()
 		}
+		if s.o.Profile && l.imported() {
+			e.Origin.Detail = "imported by the program itself: a person has it trusted there, or a policy does or did"
+		}
 		if s.o.Origin != nil {
 			if by, known := s.o.Origin(c.cert.SHA256); known {
 				e.Origin = by

@@ -108,6 +108,12 @@ func (l levels) says() bool {
 	return slices.ContainsFunc(l[:], func(x level) bool { return decisions[x] != store.Unspecified })
 }
 
+// imported reports whether the levels are those that Firefox gives what its own
+// settings or policies import.
+func (l levels) imported() bool {
+	return l[server] == levelAnchor && l[client] == levelAnchor && l[email] == levelAnchor && decisions[l[code]] == store.Unspecified
+}
+
 // String writes the levels as certutil does: three fields, in which T stands
 // for client authentication.
 func (l levels) String() string {

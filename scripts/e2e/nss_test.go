@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -215,6 +216,17 @@ func TestChromiumDatabase(t *testing.T) {
 				loads(t, b, url, unknownAuthority)
 			}
 		})
+		// A diagnosis tells what it is about the database, and whose.
+		for trust, code := range map[string]string{",,": "trust.present_not_trusted", ",C,": "trust.wrong_purpose", "p,p,p": "trust.distrusted"} {
+			must(t, command("certutil", "-A", "-n", a.name, "-t", trust, "-i", a.file, "-d", "sql:"+dir))
+			if r := output(t, at(home, "diagnose", "--store", id, "--json", plain)); r.code != 3 || !strings.Contains(r.stdout, `"code": "`+code+`"`) {
+				t.Errorf("%s: %v", trust, r)
+			}
+			if r := output(t, at(home, "diagnose", "--store", id, plain)); !strings.Contains(r.stdout, "Chromium") {
+				t.Errorf("%s: the browser is not named: %v", trust, r)
+			}
+			must(t, command("certutil", "-D", "-n", a.name, "-d", "sql:"+dir))
+		}
 	})
 }
 
@@ -270,7 +282,15 @@ func TestFirefoxPolicies(t *testing.T) {
 		if err := os.MkdirAll("/etc/firefox/policies", 0o755); err != nil {
 			t.Fatal(err)
 		}
-		const before = `{"policies": {"DisableTelemetry": true, "Certificates": {"ImportEnterpriseRoots": true}}}`
+		const before = `{"policies": {"DisableTelemetry": true, "Certificates": {"ImportEnterpriseRoots": true, "Install": ["e2e-named.pem", "e2e-bundle.pem"]}}}`
+		byName, bundled := newAuthority(t, "Named Root"), newAuthority(t, "Bundled Root")
+		named, inBundle := page(t, leaf(t, byName.CA)), page(t, leaf(t, bundled.CA))
+		const dir = "/usr/lib/mozilla/certificates"
+		for name, data := range map[string][]byte{"e2e-named.pem": byName.PEM(), "e2e-bundle.pem": append(bundled.PEM(), newAuthority(t, "Other Root").PEM()...)} {
+			if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, name), data, 0o644)); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if err := os.WriteFile("/etc/firefox/policies/policies.json", []byte(before), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -288,10 +308,15 @@ func TestFirefoxPolicies(t *testing.T) {
 		}
 		t.Run("in force", func(t *testing.T) {
 			b := startFirefox(t, fresh("aaaaaaaa.one"), "localhost")
-			for deadline := time.Now().Add(20 * time.Second); b.load(t, url) != "" && time.Now().Before(deadline); time.Sleep(time.Second) {
+			for deadline := time.Now().Add(browserPatience); (b.load(t, url) != "" || b.load(t, named) != "") && time.Now().Before(deadline); time.Sleep(time.Second) {
 			}
 			loads(t, b, url)
+			loads(t, b, named)
+			loads(t, b, inBundle, unknownIssuer) // of a file with several it imports none
 		})
+		if r := expect(t, 0, at(home, "list", "--store", "policy:firefox")); !strings.Contains(r.stdout, "several-certificates") || !strings.Contains(r.stdout, byName.name) {
+			t.Errorf("the policies are listed as %v", r)
+		}
 		r := expect(t, 0, at(home, "list", "--store", "nss:firefox/aaaaaaaa.one", "--origin", "policy", "--json"))
 		if !strings.Contains(r.stdout, a.fingerprint) {
 			t.Errorf("what the policy left in the profile is not listed as of the policy: %v", r)
@@ -299,6 +324,12 @@ func TestFirefoxPolicies(t *testing.T) {
 		r = expect(t, 0, at(home, "remove", a.fingerprint, "--store", "policy:firefox"))
 		if !strings.Contains(r.stdout+r.stderr, "keep it") {
 			t.Errorf("it is not said that profiles keep it: %v", r)
+		}
+		if !strings.Contains(r.stdout+r.stderr, "it is in nss:firefox/aaaaaaaa.one") {
+			t.Errorf("it is not said which: %v", r)
+		}
+		if r := expect(t, 0, at(home, "list", "--store", "nss:firefox/aaaaaaaa.one", "--fingerprint", a.fingerprint, "--json")); !strings.Contains(r.stdout, "a policy does or did") {
+			t.Errorf("what it has left is listed as %v", r)
 		}
 		t.Run("taken out", func(t *testing.T) {
 			loads(t, startFirefox(t, fresh("bbbbbbbb.two"), "localhost"), url, unknownIssuer)
