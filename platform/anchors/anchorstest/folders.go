@@ -195,7 +195,9 @@ func (u *Folder) update() (host.Output, error) {
 				all = append(all, folderFile{path: u.path(target), items: certfile.ReadPEM(data).Items})
 			}
 		}
-		u.kept = map[string][]byte{}
+		if u.kept == nil {
+			u.kept = map[string][]byte{}
+		}
 		for _, f := range all {
 			if data, err := os.ReadFile(f.path); err == nil {
 				u.kept[strings.TrimPrefix(f.path, u.Root)] = data
