@@ -419,6 +419,32 @@ func TestOfflineLeft(t *testing.T) {
 	}
 }
 
+// Where the vendor's and the administrator's lie side by side, a link tells whose
+// something is, or nothing does.
+func TestShared(t *testing.T) {
+	b := newFolderBox(t, layout(t, "flatcar"))
+	vendor, mine := newCA(t, "Vendor"), newCA(t, "Mine")
+	b.write("/usr/share/ca-certificates/vendor.pem", vendor.PEM())
+	if err := os.Symlink("../../../usr/share/ca-certificates/vendor.pem", filepath.Join(b.root, "etc/ssl/certs/vendor.pem")); err != nil {
+		t.Fatal(err)
+	}
+	b.write("/etc/ssl/certs/mine.pem", mine.PEM())
+	if got := b.of(vendor.Cert())[0].Origin.By; got != store.ByVendor {
+		t.Errorf("what a link leads to is of %s", got)
+	}
+	if got := b.of(mine.Cert())[0].Origin.By; got != store.ByAdmin {
+		t.Errorf("what is a file is of %s", got)
+	}
+	if _, err := b.do(absentOf(vendor.Cert())); err == nil {
+		t.Error("the vendor's is removed")
+	}
+	b = newFolderBox(t, layout(t, "photon"))
+	b.write("/etc/ssl/certs/mine.pem", mine.PEM())
+	if got := b.of(mine.Cert())[0].Origin.By; got != store.ByUnknown {
+		t.Errorf("where nothing tells, it is of %s", got)
+	}
+}
+
 // Each problem of these families is in a test.
 func TestFolderProblemTable(t *testing.T) {
 	for code, row := range folderProblems {
