@@ -114,7 +114,7 @@ var uses = []struct {
 		"exit codes are a contract, kept in exit.go: everything else returns errors"},
 	{[]string{"func init"}, `.+`, ``, true,
 		"importing a package does nothing: what there is stands in explicit lists"},
-	{[]string{"go:build"}, `.+`, `platform/host/.+|.+/(api|paths)_[a-z]+\.go|scripts/e2e/.+`, true,
+	{[]string{"go:build"}, `.+`, `platform/host/.+|.+/(api|paths)_[a-z]+\.go|.+/realmac_test\.go|scripts/e2e/.+`, true,
 		"everything else is compiled, vetted and tested on every system"},
 	{[]string{"import testing", "import testing/*"}, `.+`, `store/storetest/.+`, false,
 		"a program does not carry the test harness and its flags"},

@@ -288,7 +288,7 @@ func (s *folder) readOutput(o output) made {
 func (s *folder) readHashes(dir string, has map[store.Fingerprint]bool) error {
 	entries, err := s.host.ReadDir(dir)
 	for _, e := range entries {
-		if !hashLink.MatchString(e.Name()) {
+		if !isHashLink(e.Name()) {
 			continue
 		}
 		if text, err := s.host.ReadFile(path.Join(dir, e.Name()), maxFile); err == nil {

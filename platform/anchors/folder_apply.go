@@ -246,7 +246,7 @@ func (s *folder) hashed(dir string, c *store.Cert) (is, known bool) {
 func (s *folder) hasHashes(dir string) bool {
 	entries, _ := s.host.ReadDir(dir)
 	for _, e := range entries {
-		if hashLink.MatchString(e.Name()) {
+		if isHashLink(e.Name()) {
 			return true
 		}
 	}
