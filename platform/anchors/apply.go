@@ -113,10 +113,8 @@ func (s *Store) dropLinks(names []string) error {
 	gone := map[string][]int{} // by hash, the numbers that go
 	for _, link := range sortedKeys(links) {
 		named := slices.Contains(names, link)
-		if m := hashLink.FindStringSubmatch(link); m != nil && (named || slices.Contains(names, links[link])) {
-			if n, err := strconv.Atoi(m[2]); err == nil {
-				gone[m[1]] = append(gone[m[1]], n)
-			}
+		if hash, n, is := hashNumber(link); is && (named || slices.Contains(names, links[link])) {
+			gone[hash] = append(gone[hash], n)
 		} else if named {
 			own = append(own, link)
 		}
@@ -140,11 +138,7 @@ func (s *Store) dropLinks(names []string) error {
 func (s *Store) dropNumbers(links map[string]string, hash string, gone []int) error {
 	var stay []int
 	for link := range links {
-		m := hashLink.FindStringSubmatch(link)
-		if m == nil || m[1] != hash {
-			continue
-		}
-		if n, err := strconv.Atoi(m[2]); err == nil && !slices.Contains(gone, n) {
+		if of, n, is := hashNumber(link); is && of == hash && !slices.Contains(gone, n) {
 			stay = append(stay, n)
 		}
 	}
@@ -262,6 +256,12 @@ func (s *Store) busy() error {
 	if err := s.updating(); err != nil {
 		return err
 	}
+	return s.javaBusy()
+}
+
+// javaBusy returns who keeps Java's key store from following, nil if nobody
+// does.
+func (s *Store) javaBusy() error {
 	if s.javaFollows() {
 		if pid, held := s.javaLocked(); held {
 			return locked(pid)
@@ -301,7 +301,10 @@ var hookError = regexp.MustCompile(`(?m)^E: (\S+) exited with code (\d+)`)
 func (s *Store) update(ctx context.Context, p *planner) error {
 	var wrong, other error
 	for alone, beside := 0, 0; alone < attempts && beside < besideOthers; {
-		err := s.quiet(ctx)
+		var err error
+		if native, _ := s.native(p.st); !native || alone+beside > 0 { // otherwise that was waited for a moment ago
+			err = s.quiet(ctx)
+		}
 		if err == nil {
 			wrong, err = s.follow(ctx, p)
 		}
@@ -310,7 +313,7 @@ func (s *Store) update(ctx context.Context, p *planner) error {
 		} else {
 			beside++
 		}
-		if err == nil {
+		if err == nil && (other != nil || s.javaBusy() != nil) {
 			err = s.quiet(ctx)
 		}
 		if err != nil {

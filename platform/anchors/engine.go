@@ -169,7 +169,7 @@ func (s *Store) putLinks(have, want map[string]string) error {
 		put := func(hashes bool) error {
 			for _, name := range sortedKeys(want) {
 				had, is := have[name]
-				if is && had == want[name] || hashLink.MatchString(name) != hashes {
+				if is && had == want[name] || isHashLink(name) != hashes {
 					continue
 				}
 				if err := h.Symlink(want[name], s.link(name), s.options(s.link(name))); err != nil {

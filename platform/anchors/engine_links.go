@@ -133,12 +133,27 @@ func (s *Store) contents(st *state) map[string]*certfile.File {
 
 // hashNumber takes the name of a hash link apart.
 func hashNumber(name string) (hash string, n int, is bool) {
-	m := hashLink.FindStringSubmatch(name)
-	if m == nil {
+	const digits = 8
+	if len(name) < digits+2 || name[digits] != '.' {
 		return "", 0, false
 	}
-	n, err := strconv.Atoi(m[2])
-	return m[1], n, err == nil
+	for _, c := range []byte(name[:digits]) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return "", 0, false
+		}
+	}
+	for _, c := range []byte(name[digits+1:]) {
+		if c < '0' || c > '9' {
+			return "", 0, false
+		}
+	}
+	n, err := strconv.Atoi(name[digits+1:])
+	return name[:digits], n, err == nil
+}
+
+func isHashLink(name string) bool {
+	_, _, is := hashNumber(name)
+	return is
 }
 
 // byNumber orders names, those of hash links after the others and by number.

@@ -113,7 +113,7 @@ func (p *planner) mendOne(x store.Problem, step *store.Step) bool {
 		if s.link(name) != x.Path || p.st.links[name] == "" || !s.dangles(p.st, name) {
 			return false
 		}
-		if !hashLink.MatchString(name) { // those are made of the others
+		if !isHashLink(name) { // those are made of the others
 			p.setAside(x.Path, []byte(p.st.links[name]), step)
 		} else {
 			step.Files = []string{x.Path}

@@ -10,10 +10,10 @@ import (
 	"io/fs"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/store"
@@ -124,9 +124,9 @@ func (s *Store) readVendor(st *state) error {
 	names, enabled := readConf(conf)
 	st.anchors = make([]anchor, 0, len(names))
 	for _, name := range names {
-		st.anchors = append(st.anchors, s.readAnchor(anchor{
+		st.anchors = append(st.anchors, anchor{
 			path: path.Join(s.family.vendorDir, name), vendor: true, line: name, listed: true, enabled: enabled[name],
-		}))
+		})
 	}
 	files, err := s.walk(s.family.vendorDir)
 	if err != nil && !absent(err) {
@@ -136,9 +136,10 @@ func (s *Store) readVendor(st *state) error {
 		name := strings.TrimPrefix(file.path, s.family.vendorDir+"/")
 		_, listed := enabled[name]
 		if !listed && (file.err != nil || strings.HasSuffix(name, s.family.suffix)) {
-			st.anchors = append(st.anchors, s.readAnchor(anchor{path: file.path, vendor: true, line: name, err: file.err}))
+			st.anchors = append(st.anchors, anchor{path: file.path, vendor: true, line: name, err: file.err})
 		}
 	}
+	s.readAnchors(st.anchors)
 	return nil
 }
 
@@ -147,16 +148,18 @@ func (s *Store) readAdmin(st *state) error {
 	if err != nil && !absent(err) {
 		return fmt.Errorf("%s: %w", s.family.adminDir, err)
 	}
+	vendors := len(st.anchors)
 	for _, file := range files {
 		switch {
 		case file.err != nil || strings.HasSuffix(file.path, s.family.suffix):
-			st.anchors = append(st.anchors, s.readAnchor(anchor{path: file.path, enabled: true, err: file.err}))
+			st.anchors = append(st.anchors, anchor{path: file.path, enabled: true, err: file.err})
 		case strings.HasPrefix(path.Base(file.path), host.TempPrefix):
 			st.left = append(st.left, file.path)
 		default:
 			st.ignored = append(st.ignored, file.path)
 		}
 	}
+	s.readAnchors(st.anchors[vendors:])
 	return nil
 }
 
@@ -233,18 +236,16 @@ func (s *base) readAnchor(a anchor) anchor {
 		a.err = err
 	default:
 		a.mode = info.Mode()
-		a.raw, a.err = s.host.ReadFile(a.path, maxFile)
-	}
-	if a.err != nil {
-		return a
-	}
-	a.file = certfile.ReadPEM(a.raw)
-	if len(a.file.Items) == 0 && len(a.raw) > 0 && a.raw[0] == 0x30 {
-		if file, err := certfile.Read(a.raw); err == nil && file.Format == "DER" { // nobody reads anchors in other formats
-			a.file, a.der = file, true
-		}
+		var f cachedFile
+		f, a.err = s.file(a.path, info)
+		a.raw, a.file, a.der = f.raw, f.file, f.der
 	}
 	return a
+}
+
+// readAnchors reads anchors that are known by their paths.
+func (s *base) readAnchors(list []anchor) {
+	each(len(list), func(i int) { list[i] = s.readAnchor(list[i]) })
 }
 
 func (s *Store) readBundle(st *state) error {
@@ -297,11 +298,16 @@ func (st *state) split(data []byte) *certfile.File {
 	return f
 }
 
-var hashLink = regexp.MustCompile(`^([0-9a-f]{8})\.([0-9]+)$`)
-
 // readLinks returns the links in the hash directory, and the names of the
 // other things in it that are not directories.
 func (s *Store) readLinks() (links map[string]string, others []string, err error) {
+	mark := host.Mark{}
+	if info, err := s.host.Stat(s.family.hashDir); err == nil {
+		mark = host.MarkOf(info, time.Now().Add(-s.cache.settle))
+	}
+	if mark.Settled && mark == s.cache.dir { // a link cannot be changed without its directory
+		return maps.Clone(s.cache.links), s.cache.others, nil
+	}
 	entries, err := s.host.ReadDir(s.family.hashDir)
 	if err != nil && !absent(err) {
 		return nil, nil, fmt.Errorf("%s: %w", s.family.hashDir, err)
@@ -321,6 +327,7 @@ func (s *Store) readLinks() (links map[string]string, others []string, err error
 			others = append(others, e.Name())
 		}
 	}
+	s.cache.dir, s.cache.links, s.cache.others = mark, maps.Clone(links), others
 	return links, others, nil
 }
 
@@ -361,11 +368,13 @@ func (s *Store) readHashDir(st *state) error {
 // readStray reads a file in the hash directory, or one that links in it lead to.
 func (s *Store) readStray(file string, names []string) stray {
 	x := stray{path: file, names: names, stale: file == s.newBundle()}
-	x.raw, x.err = s.host.ReadFile(file, maxFile)
-	if x.err == nil {
-		x.file = certfile.ReadPEM(x.raw)
-		if info, err := s.host.Stat(file); err == nil {
-			x.mode = info.Mode()
+	info, err := s.host.Stat(file)
+	if x.err = err; err == nil {
+		var f cachedFile
+		f, x.err = s.file(file, info)
+		x.raw, x.file, x.mode = f.raw, f.file, info.Mode()
+		if f.der {
+			x.file = &certfile.File{} // in that directory nobody reads it
 		}
 	}
 	if len(names) > 0 {
@@ -491,7 +500,7 @@ func (s *Store) index(st *state) map[store.Fingerprint]bool {
 	}
 	out := make(map[store.Fingerprint]bool, len(alone))
 	for link := range st.links {
-		if hashLink.MatchString(link) && st.contiguous(link) {
+		if isHashLink(link) && st.contiguous(link) {
 			if fp, ok := alone[s.leadsTo(st, link)]; ok {
 				out[fp] = true
 			}

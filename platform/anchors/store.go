@@ -22,7 +22,7 @@ const maxFile = 64 << 20
 type Store struct{ base }
 
 func newBase(h *host.Host, f family, hasTool bool) base {
-	s := base{host: h, family: f, Wait: 30 * time.Second, seen: new(atomic.Pointer[[]host.Process])}
+	s := base{host: h, family: f, cache: newCache(), Wait: 30 * time.Second, seen: new(atomic.Pointer[[]host.Process])}
 	s.info = store.Info{
 		ID:       SystemID,
 		Backend:  SystemID.Backend(),

@@ -30,6 +30,8 @@ type base struct {
 	family family
 	info   store.Info
 
+	cache *cache
+
 	updaters func() []host.Process           // that are running the update tool on the same files
 	seen     *atomic.Pointer[[]host.Process] // all that were running when that was looked at last
 

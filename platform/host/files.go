@@ -180,7 +180,18 @@ func (h *Host) ReadFile(path string, max int64) ([]byte, error) {
 		}
 		// It may grow, and files of /proc say that they are empty.
 		content := bytes.NewBuffer(make([]byte, 0, info.Size()+bytes.MinRead))
-		if _, err := content.ReadFrom(io.LimitReader(f, max+1)); err != nil {
+		if info.Size() > 0 && info.Size() <= max {
+			n, err := f.Read(content.AvailableBuffer()[:info.Size()+1])
+			if err != nil && err != io.EOF {
+				return err
+			}
+			content.Write(content.AvailableBuffer()[:n])
+			if int64(n) == info.Size() { // there was room for more
+				data = content.Bytes()
+				return nil
+			}
+		}
+		if _, err := content.ReadFrom(io.LimitReader(f, max+1-int64(content.Len()))); err != nil {
 			return err
 		}
 		if int64(content.Len()) > max {

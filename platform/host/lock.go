@@ -184,8 +184,8 @@ func (h *Host) Processes() []Process {
 		if err != nil {
 			continue
 		}
-		line, err := h.ReadFile("/proc/"+e.Name()+"/cmdline", 1<<20)
-		if err != nil || len(line) == 0 {
+		line := commandLine(e.Name())
+		if len(line) == 0 {
 			continue // gone meanwhile, or a thread of the kernel
 		}
 		list = append(list, Process{pid, strings.Split(strings.TrimRight(string(line), "\x00"), "\x00")})

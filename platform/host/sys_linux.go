@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"slices"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -51,6 +54,40 @@ func recordLock(f *os.File) (int, bool) {
 		}
 		return int(lock.Pid), true
 	}
+}
+
+// identity tells which file something is, and when its content, mode or name was
+// changed last.
+func identity(info fs.FileInfo) (device, inode uint64, changed int64, ok bool) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, 0, 0, false
+	}
+	return uint64(st.Dev), st.Ino, st.Ctim.Nano(), true
+}
+
+// commandLine returns the arguments of a process, each with a NUL after it, nil
+// if they cannot be read. All processes are looked at more than once in a
+// change, so this takes the fewest calls.
+func commandLine(pid string) []byte {
+	fd, err := unix.Open("/proc/"+pid+"/cmdline", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	line := make([]byte, 0, 512)
+	for len(line) < 1<<20 {
+		line = slices.Grow(line, 512)
+		n, err := unix.Read(fd, line[len(line):cap(line)])
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || n <= 0 {
+			break
+		}
+		line = line[:len(line)+n]
+	}
+	return line
 }
 
 // processStart returns when a process began, "" if that cannot be read, and

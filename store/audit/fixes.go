@@ -109,7 +109,7 @@ func mend(s *Store) []Fix {
 }
 
 func repair(s *Store) string {
-	return run("certtrust", "repair", "--store", string(s.Info.ID), "--yes")
+	return certtrust(s, "repair")
 }
 
 // discard is the fix for a file that should not be there.
