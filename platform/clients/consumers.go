@@ -84,10 +84,11 @@ u = URI(ARGV[0])
 Net::HTTP.start(u.host, u.port, use_ssl: true, open_timeout: 20, read_timeout: 20) { |h| h.get('/') }
 puts 'accepted'`
 
-const phpTLS = `$c = stream_context_create(['ssl' => ['SNI_enabled' => true, 'peer_name' => $argv[1]]]);
-$s = @stream_socket_client('tls://' . $argv[1] . ':' . $argv[2], $n, $e, 20, STREAM_CLIENT_CONNECT, $c);
+const phpTLS = `set_error_handler(function ($n, $m) { echo $m, "\n"; return true; });
+$c = stream_context_create(['ssl' => ['SNI_enabled' => true, 'peer_name' => $argv[1]]]);
+$s = stream_socket_client('tls://' . $argv[1] . ':' . $argv[2], $n, $e, 20, STREAM_CLIENT_CONNECT, $c);
 if ($s) { echo "accepted\n"; exit(0); }
-echo error_get_last()['message'] ?? $e, "\n"; exit(1);`
+echo $e, "\n"; exit(1);`
 
 const perlLWP = `use LWP::UserAgent;
 my $r = LWP::UserAgent->new(timeout => 20, max_redirect => 0)->get($ARGV[0]);
@@ -152,7 +153,6 @@ var consumers = []consumer{
 	{id: "cargo", title: "Cargo", programs: []string{"cargo"}, http: true, dir: true, env: []string{"CARGO_HOME=DIR", "CARGO_NET_RETRY=0", "CARGO_HTTP_TIMEOUT=20"},
 		args:    []string{"search", "--index", "sparse+URL", "certtrust-probe-that-is-nowhere"},
 		accepts: re(`failed to (parse|fetch|get)|got (40|30|50|20)\d|expected|no such|config\.json|api`), refuses: re(`(?i)SSL (peer )?certificate|certificate problem|\[60\]`)},
-	{id: "lynx", bare: true, title: "Lynx", programs: []string{"lynx"}, http: true, args: []string{"-dump", "-noprint", "-connect_timeout=20", "URL"}, refuses: re(`SSL error|certificate`)},
 	{id: "w3m", bare: true, title: "w3m", programs: []string{"w3m"}, http: true, args: []string{"-dump", "-o", "ssl_forbid_method=2", "URL"}, refuses: re(`(?i)certificate|SSL error`)},
 	{id: "aria2", title: "aria2", programs: []string{"aria2c"}, http: true, dir: true, args: []string{"--no-conf", "--max-tries=1", "--timeout=20", "-d", "DIR", "-o", "out", "URL"},
 		accepts: re(`errorCode=(3|22|23)\b`), refuses: re(`(?i)certificate|not trusted|issuer is not known`)},

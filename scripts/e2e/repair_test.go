@@ -35,7 +35,7 @@ func TestRepairSetsAside(t *testing.T) {
 		}
 		plant(bundle+".new", copied.PEM()) // the tool has taken it away
 		start := trust()
-		expect(t, 0, certtrust("repair", "--system", "--yes"))
+		repaired := expect(t, 0, certtrust("repair", "--system", "--yes"))
 		mended := trust()
 		for file := range mended {
 			if strings.HasPrefix(file, "/etc/ssl/certtrust-set-aside") {
@@ -46,7 +46,8 @@ func TestRepairSetsAside(t *testing.T) {
 			t.Errorf("after the repair:\n%s", d)
 		}
 		must(t, command("update-ca-certificates"))
-		expect(t, 0, certtrust("undo"))
+		_, id, _ := strings.Cut(repaired.stderr, "certtrust undo ")
+		expect(t, 0, certtrust("undo", strings.Fields(id)[0]))
 		must(t, command("rm", "-r", "/etc/ssl/certtrust-set-aside")) // with the half bundle, which nobody wants back
 		delete(start, bundle+".new")
 		same(t, start)

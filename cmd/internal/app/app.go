@@ -202,7 +202,7 @@ verdict: not reachable, or no TLS; 130 interrupted.`,
 		Commands: []*cli.Command{
 			a.listCommand(), a.showCommand(), a.storesCommand(),
 			a.trustCommand(), a.importCommand(), a.distrustCommand(), a.removeCommand(),
-			a.verifyCommand(), a.diagnoseCommand(), a.explainCommand(), a.fetchCommand(), a.auditCommand(), a.diffCommand(),
+			a.verifyCommand(), a.envCommand(), a.diagnoseCommand(), a.explainCommand(), a.fetchCommand(), a.auditCommand(), a.diffCommand(),
 			a.exportCommand(), a.historyCommand(), a.undoCommand(), a.repairCommand(), a.linkCommand(),
 			completionCommand(), a.helpCommand(), a.versionCommand(),
 			completeCommand(a.values), a.partCommand(), a.journalCommand(), a.userCommand(), a.dialCommand(), a.holdsCommand(),
@@ -255,6 +255,8 @@ func formatsOf(command string) []string {
 		return exportFormats()
 	case "fetch":
 		return fetchFormats
+	case "env":
+		return render.EnvFormats()
 	case "audit":
 		return render.AuditFormats()
 	case "diff":

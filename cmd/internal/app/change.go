@@ -81,6 +81,11 @@ func (ch *change) run(found []platform.Found) error {
 		err = several(ch.errors(parts))
 	default:
 		err = ch.apply(parts, set)
+		if slices.ContainsFunc(parts, func(p *platform.Part) bool {
+			return p.Result == platform.Changed && p.Store.Info().Scope == store.ScopeSystem
+		}) {
+			a.refreshMerged(c.Context, c)
+		}
 		if err == nil && ch.after != nil {
 			err = ch.after(parts, set)
 		}

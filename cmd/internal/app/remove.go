@@ -39,9 +39,9 @@ shipped is not removed, but can be distrusted.
    certtrust remove ca.pem
    sudo certtrust remove 5f2a90c1d3e4b788
 
-With --known-tools, what development tools such as mkcert, Caddy or step have left
-goes; with --expired, what has expired; with both, what is both. Unless --yes says
-that it is wanted, a person is asked.
+With --known-tools, what development tools such as mkcert, Caddy or step have
+left goes; with --expired, what has expired; with both, what is both. Unless
+--yes says that it is wanted, a person is asked.
 
    sudo certtrust remove --known-tools --expired`,
 		Flags: slices.Concat(selectFlags(), changeFlags(), passwordFlags(), []cli.Flag{

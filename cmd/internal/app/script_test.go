@@ -772,7 +772,8 @@ func compareTrees(ts *testscript.TestScript, neg bool, name, now string) {
 }
 
 // snapshot describes the files of the machine and of the fake stores: in full
-// also when they were written, and certtrust's own records.
+// also when they were written, and certtrust's own records and what it has set
+// aside.
 func snapshot(ts *testscript.TestScript, full bool) string {
 	var lines []string
 	work := ts.Getenv("WORK")
@@ -783,7 +784,7 @@ func snapshot(ts *testscript.TestScript, full bool) string {
 			}
 			rel := strings.TrimPrefix(p, work)
 			// What leads to the records is theirs.
-			own := rel == "/root/var/lib/certtrust" || rel == "/root/home" || rel == "/root/Library/Application Support" || rel == "/root/Users/user/.local"
+			own := rel == "/root/var/lib/certtrust" || rel == "/root/etc/ssl/certtrust-set-aside" || rel == "/root/home" || rel == "/root/Library/Application Support" || rel == "/root/Users/user/.local"
 			if strings.HasPrefix(rel, "/root/.security-") {
 				return nil // what the emulator remembers, of reading too
 			}

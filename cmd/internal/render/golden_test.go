@@ -194,7 +194,22 @@ func docs(t *testing.T) map[string]Doc {
 		verify.Clients = append(verify.Clients, c.Judged())
 	}
 
+	env := func(dialect string) EnvDoc {
+		d := NewEnvDoc(dialect, "/home/o'neil $x/env")
+		d.Roots = []EnvRoot{{c.root.SHA256, c.root.Label()}}
+		d.Files = []string{d.Dir + "/merged.pem", d.Dir + "/merged.jks"}
+		d.Variables = []clients.Variable{
+			{Name: "SSL_CERT_FILE", Value: d.Dir + "/merged.pem", Effect: diagnose.Replaces, For: []string{"OpenSSL"}, Now: "/elsewhere\x1b[31m"},
+			{Name: "JAVA_TOOL_OPTIONS", Value: "-Da=50% '-Djavax.net.ssl.trustStore=" + d.Dir + "/merged.jks'", Effect: diagnose.Replaces, For: []string{"Java"}, Note: "Java tells of it"},
+			{Name: "NODE_USE_SYSTEM_CA", Value: "1", Effect: diagnose.Adds, For: []string{"Node.js"}},
+			{Name: "BACK", Value: `C:\Users\me#1`, Effect: diagnose.Adds, For: []string{"x"}},
+		}
+		d.Unmended = []clients.Unmended{{Title: "Erlang", Why: "it reads no variable", Hint: "certtrust trust FILE --system"}}
+		return d
+	}
+
 	all := map[string]Doc{
+		"env.json":           env("sh"),
 		"stores-verbose.txt": NewStoresDoc(stores, elsewhere, true),
 		"diagnose-ja.txt":    diagnoses(t, diagnose.Japanese)[0],
 		"diagnose-good.txt":  diagnoses(t, diagnose.English)[1],
@@ -214,6 +229,9 @@ func docs(t *testing.T) map[string]Doc {
 		all[name+".txt"], all[name+".json"] = doc, doc
 	}
 	all["export.json"] = export
+	for _, d := range envDialects {
+		all["env-"+d.name+".txt"] = env(d.name)
+	}
 	return all
 }
 

@@ -47,6 +47,7 @@ var schemas = []struct {
 	{"export", ExportDoc{}, []string{Schema("export")}},
 	{"fetch", FetchDoc{}, []string{Schema("fetch")}},
 	{"history", HistoryDoc{}, []string{Schema("history")}},
+	{"env", EnvDoc{}, []string{Schema("env")}},
 	{"verify", VerifyDoc{}, []string{Schema("verify")}},
 	{"version", VersionDoc{}, []string{Schema("version")}},
 	{"error", ErrorDoc{}, []string{Schema("error")}},

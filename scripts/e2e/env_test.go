@@ -1,0 +1,213 @@
+//go:build linux
+
+package e2e
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// envClients are the programs that `certtrust env` is proved with, by their names
+// in `verify --with`. Debian has all of them.
+var envClients = []string{"curl", "openssl", "wget", "git", "python", "requests", "pip", "node", "npm", "java", "go", "ruby", "php", "perl", "w3m"}
+
+// withoutEnv are programs that no variable helps, and that are told as such.
+var withoutEnv = []string{"gnutls"}
+
+// verified is what the tests look at in the answer of verify.
+type verified struct {
+	Verdict string
+	Clients []struct {
+		Client, Title, Program, Version, Finding string
+		Absent                                   bool
+		Clean, Own, Control, OwnControl          struct{ Verdict, Words string }
+		Because                                  []string
+	}
+}
+
+// withKey writes a CA with its key, as people have it who made one themselves.
+func withKey(t *testing.T, a *authority) (cert, key string) {
+	t.Helper()
+	return write(t, "ca.pem", a.PEM()), write(t, "ca.key", a.KeyPEM())
+}
+
+func verifyWith(t *testing.T, environ []string, args ...string) verified {
+	t.Helper()
+	cmd := certtrust(append([]string{"verify", "--json"}, args...)...)
+	cmd.Env = append(cmd.Env, environ...)
+	r := output(t, cmd)
+	var v verified
+	if err := json.Unmarshal([]byte(r.stdout), &v); err != nil {
+		t.Fatalf("%v\n%v", err, r)
+	}
+	return v
+}
+
+// Real programs are asked about a server whose root is chosen, and about one
+// whose root is in the system's store: both must be accepted in the environment
+// that env prints, and neither control.
+func TestEnv(t *testing.T) {
+	Overlay(t, func(t *testing.T) {
+		need(t, "curl", "openssl", "wget", "git", "python3", "pip3", "node", "npm", "java", "ruby", "php", "perl", "w3m", "gnutls-cli", "fish", "dash")
+		chosen, systems := newAuthority(t, "Chosen"), newAuthority(t, "Of the system")
+		file, key := withKey(t, chosen)
+		systemFile, systemKey := withKey(t, systems)
+		expect(t, 0, certtrust("trust", "--system", systemFile))
+
+		names := strings.Join(slices.Concat(envClients, withoutEnv), ",")
+		r := expect(t, 0, certtrust("env", file, "--json"))
+		var doc struct {
+			Variables []struct{ Name, Value, Effect string }
+			Unmended  []struct{ Title string }
+			Dir       string
+		}
+		if err := json.Unmarshal([]byte(r.stdout), &doc); err != nil {
+			t.Fatal(err)
+		}
+		var environ []string
+		for _, v := range doc.Variables {
+			environ = append(environ, v.Name+"="+v.Value)
+		}
+		for _, x := range []struct {
+			what, file, key string
+			chosen          bool
+		}{{"the chosen root", file, key, true}, {"the system's root", systemFile, systemKey, false}} {
+			v := verifyWith(t, environ, x.file, "--key", x.key, "--with", names)
+			if len(v.Clients) != len(envClients)+len(withoutEnv) {
+				t.Errorf("%d programs answered", len(v.Clients))
+			}
+			for _, c := range v.Clients {
+				what := x.what + ", " + c.Title + " (" + c.Version + ")"
+				mended := slices.Contains(envClients, c.Client)
+				switch {
+				case c.Absent:
+					missing(t, "%s: %s", what, c.Clean.Words)
+				case c.Control.Verdict != "refuses" || c.OwnControl.Verdict != "refuses":
+					t.Errorf("%s does not verify: %+v", what, c)
+				case x.chosen && c.Clean.Verdict != "refuses":
+					t.Errorf("%s: without the variables: %+v", what, c.Clean)
+				case mended && c.Own.Verdict != "accepts":
+					t.Errorf("%s: with the variables: %+v", what, c.Own)
+				case x.chosen && !mended && c.Own.Verdict != "refuses":
+					t.Errorf("%s is helped, though it is said that nothing helps: %+v", what, c.Own)
+				}
+			}
+		}
+		if !strings.Contains(r.stdout, "GnuTLS") {
+			t.Error("that GnuTLS is not helped is not told")
+		}
+
+		// The files follow the system's store.
+		merged := filepath.Join(doc.Dir, "merged.pem")
+		holds := func(a *authority) bool {
+			data, err := os.ReadFile(merged)
+			return err == nil && strings.Contains(string(data), "# sha256: "+a.fingerprint)
+		}
+		if !holds(chosen) || !holds(systems) {
+			t.Error("the merged file lacks a root")
+		}
+		expect(t, 0, certtrust("remove", systems.fingerprint, "--system"))
+		if holds(systems) || !holds(chosen) {
+			t.Error("the merged file did not follow the system's store")
+		}
+		expect(t, 0, certtrust("env", "--check"))
+		if err := os.WriteFile(merged, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, 3, certtrust("env", "--check"))
+
+		// What shells make of their dialect is what the variables should be.
+		expect(t, 0, certtrust("env", file))
+		for _, shell := range []struct{ dialect, program, read string }{
+			{"sh", "dash", `eval "$(certtrust env $0 --format sh)"; env`},
+			{"sh", "bash", `eval "$(certtrust env $0 --format sh)"; env`},
+			{"fish", "fish", `certtrust env $argv[1] --format fish | source; env`},
+		} {
+			need(t, shell.program)
+			out := must(t, command(shell.program, "-c", shell.read, file)).stdout
+			for _, pair := range environ {
+				if !slices.Contains(strings.Split(out, "\n"), pair) {
+					t.Errorf("%s has not %s", shell.program, pair)
+				}
+			}
+		}
+	})
+}
+
+// A program that verifies nothing is found, and so is one that does something
+// else in the caller's environment.
+func TestVerifyWith(t *testing.T) {
+	Overlay(t, func(t *testing.T) {
+		need(t, "curl", "openssl", "git", "python3", "chromium", "firefox-esr")
+		a := newAuthority(t, "Verified")
+		file, key := withKey(t, a)
+
+		v := verifyWith(t, []string{"GIT_SSL_NO_VERIFY=1", "SSL_CERT_FILE=" + file}, file, "--key", key, "--with", "curl,openssl,git,go")
+		want := map[string]string{"curl": "environment", "openssl": "environment", "git": "does-not-verify", "go": "environment"}
+		for _, c := range v.Clients {
+			if c.Finding != want[c.Client] || len(c.Because) == 0 {
+				t.Errorf("%s: %+v", c.Title, c)
+			}
+		}
+		if len(v.Clients) != len(want) || v.Verdict != "untrusted" {
+			t.Errorf("%+v", v)
+		}
+		// A file of the user's own that switches verification off.
+		home := t.TempDir()
+		if err := os.WriteFile(filepath.Join(home, ".curlrc"), []byte("insecure\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		v = verifyWith(t, []string{"HOME=" + home}, file, "--key", key, "--with", "curl")
+		if c := v.Clients[0]; c.Finding != "does-not-verify" || c.Control.Verdict != "refuses" {
+			t.Errorf("curl with a ~/.curlrc: %+v", c)
+		}
+
+		// Trusted, and asked at once; the browsers among them.
+		r := expect(t, 3, certtrust("trust", file, "--system", "--verify", "--key", key, "--with", "curl,python,chromium,firefox"))
+		for _, line := range []string{`(?m)^curl +accepts +accepts +refused`, `(?m)^Python +accepts +accepts +refused`, `(?m)^Chromium +refuses +refuses +refused`, `(?m)^Firefox, a new profile +refuses +refuses +refused`} {
+			if !regexp.MustCompile(line).MatchString(r.stderr) {
+				t.Errorf("%s is not in\n%s", line, r.stderr)
+			}
+		}
+		expect(t, 0, certtrust("verify", file, "--with", "openssl,gnutls,python,java,go", "--system"))
+		expect(t, 0, certtrust("undo"))
+		expect(t, 3, certtrust("verify", file, "--with", "openssl,gnutls,python,java,go", "--system"))
+	})
+}
+
+// The drop-in that env prints is one that systemd understands.
+func TestEnvForSystemd(t *testing.T) {
+	Overlay(t, func(t *testing.T) {
+		need(t, "systemd-analyze")
+		file := newAuthority(t, "Of a service").file
+		unit := "/etc/systemd/system/probe.service"
+		dropIn := must(t, certtrust("env", file, "--format", "systemd", "--all")).stdout
+		for name, text := range map[string]string{unit: "[Service]\nType=oneshot\nExecStart=/bin/true\n", unit + ".d/trust.conf": dropIn} {
+			if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		check := func() string {
+			out, _ := exec.Command("systemd-analyze", "verify", unit).CombinedOutput()
+			return string(out)
+		}
+		if out := check(); strings.Contains(out, "trust.conf") {
+			t.Errorf("systemd says:\n%s", out)
+		}
+		if err := os.WriteFile(unit+".d/trust.conf", []byte("[Service]\nEnvironment=\"A=1\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if out := check(); !strings.Contains(out, "trust.conf") {
+			t.Errorf("the control: systemd says nothing of a broken drop-in:\n%s", out)
+		}
+	})
+}
