@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/certtrust/certtrust/platform/anchors/anchorstest"
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/certfile"
@@ -289,4 +290,41 @@ func TestNativeTwice(t *testing.T) {
 	}
 	b.trusted(ca, true)
 	b.clean()
+}
+
+// Where anchors lie in directories, the native engine makes what it can make, and
+// refuses the rest: nothing is left behind what it was made of.
+func TestNativeFolders(t *testing.T) {
+	for _, l := range anchorstest.Layouts() {
+		t.Run(l.Name, func(t *testing.T) {
+			b := newFolderBox(t, l)
+			b.host.Engine = host.EngineNative
+			run := b.host.Runner
+			b.host.Runner = func(ctx context.Context, c host.Command) (host.Output, error) {
+				t.Errorf("%v is run", c.Args)
+				return run(ctx, c)
+			}
+			s := b.open()
+			ca := newCA(t, "Native").Cert()
+			before := b.tree()
+			plan, err := s.Plan(t.Context(), []store.Change{trust(ca)})
+			if err != nil || len(plan.Refused) > 0 {
+				t.Fatalf("%v, %+v", err, plan.Refused)
+			}
+			switch _, err := s.Apply(t.Context(), plan); {
+			case err == nil:
+				found := false
+				for e, err := range s.Entries(t.Context()) {
+					found = found || err == nil && e.Cert != nil && e.Cert.SHA256 == ca.SHA256 && e.Trust.For(store.PurposeServerAuth) == store.Trusted
+				}
+				if !found {
+					t.Error("it is not trusted")
+				}
+			case !errors.Is(err, store.ErrUnsupported):
+				t.Error(err)
+			case b.tree() != before:
+				t.Error("something was changed")
+			}
+		})
+	}
 }

@@ -153,9 +153,9 @@ func (s *folder) writing(file string) host.WriteOptions {
 }
 
 // generate brings the outputs up to date: by the distribution's tool or, where
-// none can be run, by what is known of them.
+// none can be run, or it is asked for, by what is known of them.
 func (s *folder) generate(ctx context.Context, p *folderPlan) error {
-	if !s.host.Live {
+	if !s.host.Live || s.host.Engine == host.EngineNative {
 		return s.generateHere(ctx, p)
 	}
 	_, err := s.host.Run(ctx, host.Command{Args: s.family.command(), Timeout: toolTimeout})
@@ -301,6 +301,10 @@ func (s *folder) generateHere(ctx context.Context, p *folderPlan) error {
 		default:
 			left = append(left, o.path)
 		}
+	}
+	if len(left) > 0 && s.host.Live {
+		return &store.Error{Err: store.Because(store.ErrUnsupported, "the native engine cannot make %s", strings.Join(left, ", ")),
+			Hint: "leave --engine out: " + strings.Join(s.family.command(), " ") + " makes them"}
 	}
 	if len(left) > 0 {
 		addNotice(&p.plan, "%s cannot be made from outside: run \"%s\" in %s at its next start", strings.Join(left, ", "), strings.Join(s.family.command(), " "), s.host.Root)
