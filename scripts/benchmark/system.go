@@ -24,7 +24,7 @@ func system(certtrust, dir string) ([]work, error) {
 	one, hundred := filepath.Join(dir, "0.crt"), filepath.Join(dir, "all.pem")
 	off := "mkdir -p " + away + "; mv " + hooks + "/* " + away + "/ 2>/dev/null; "
 	on := "mv " + away + "/* " + hooks + "/ 2>/dev/null; "
-	fresh := "rm -f " + anchors + "/*.crt; update-ca-certificates --fresh; sleep 2.1"
+	fresh := "rm -rf /var/lib/certtrust /root/.local/state/certtrust; rm -f " + anchors + "/*.crt; update-ca-certificates --fresh; sleep 2.1"
 	copies := func(from string, n int) string {
 		return fmt.Sprintf("for n in $(seq 1 %d); do cp %s/$n.crt %s/bench-$n.crt; done && update-ca-certificates", n, from, anchors)
 	}
