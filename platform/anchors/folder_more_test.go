@@ -445,6 +445,47 @@ func TestShared(t *testing.T) {
 	}
 }
 
+// The directory of what is distrusted had another name before p11-kit 0.24, and
+// each release reads the one that it knows.
+func TestElder(t *testing.T) {
+	for _, c := range []struct {
+		module        string // "" = it is not there
+		both, trusted bool
+	}{
+		{"", false, false},
+		{"... blacklist ...", false, false},
+		{"... blacklist ...", true, false},
+		{"... blocklist ...", false, true},
+		{"... blocklist ...", true, true},
+	} {
+		b := newFolderBox(t, layout(t, "fedora"))
+		v := b.vendor[0]
+		b.write(fedoraSource+"/blacklist/v.pem", certfile.EncodePEM(v))
+		if !c.both {
+			if err := os.Remove(filepath.Join(b.root, fedoraSource, "blocklist")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if c.module != "" {
+			b.write("/usr/lib64/pkcs11/p11-kit-trust.so", []byte(c.module))
+		}
+		for _, e := range b.of(v) {
+			distrusted := codes(e.Problems) == "still-in-bundle" || e.Source.Kind == kindBlock
+			if distrusted == c.trusted {
+				t.Errorf("with %+v it is %q, with %q", c, e.Trust, codes(e.Problems))
+			}
+		}
+		// What is written goes to where it is read.
+		want := "/blocklist/"
+		if !c.trusted {
+			want = "/blacklist/"
+		}
+		if at := b.open().blockFile(v.SHA256); !strings.Contains(at, want) {
+			t.Errorf("with %+v it is written to %s", c, at)
+		}
+	}
+}
+
 // Each problem of these families is in a test.
 func TestFolderProblemTable(t *testing.T) {
 	for code, row := range folderProblems {
