@@ -486,6 +486,31 @@ func TestElder(t *testing.T) {
 	}
 }
 
+// A bundle with comments stays one: a comment before each, an empty line between.
+func TestOfflineComments(t *testing.T) {
+	b := newFolderBox(t, layout(t, "fedora"))
+	b.host.Live = false
+	var text strings.Builder
+	for i, v := range b.vendor {
+		if i > 0 {
+			text.WriteString("\n")
+		}
+		fmt.Fprintf(&text, "# %s\n%s", v.Label(), certfile.EncodePEM(v))
+	}
+	b.write(fedoraBundle, []byte(text.String()))
+	c := newCA(t, "Corp")
+	r, err := b.do(trust(c.Cert()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := b.read(fedoraBundle), "# Corp\n"+string(c.PEM())+"\n"+text.String(); got != want {
+		t.Errorf("the bundle is\n%s", got)
+	}
+	if _, err := b.do(r.Undo...); err != nil || b.read(fedoraBundle) != text.String() {
+		t.Errorf("error %v, and the bundle is\n%s", err, b.read(fedoraBundle))
+	}
+}
+
 // Each problem of these families is in a test.
 func TestFolderProblemTable(t *testing.T) {
 	for code, row := range folderProblems {
