@@ -43,6 +43,7 @@ type place struct {
 	visible  bool     // names that begin with a dot do not count
 	suffixes []string // of the names that count; nil = all
 	list     string   // says which of them are in use, a line each; "" = all are
+	shared   bool     // the vendor's and the administrator's lie side by side
 	elder    string   // takes the place of path where that is not there
 }
 
@@ -66,6 +67,7 @@ const (
 // source is a file in a place.
 type source struct {
 	place   *place
+	vendor  bool // of a place of the vendor's, or a link to what is
 	path    string
 	line    string // its line in the place's list
 	listed  bool   // the list has that line
@@ -191,8 +193,13 @@ func (s *folder) files(p *place, dir string) ([]found, error) {
 }
 
 func (s *folder) readSource(x source) source {
+	x.vendor = x.place.vendor
 	if x.err != nil {
 		return x
+	}
+	if x.place.shared && s.family.vendorDir != "" {
+		to, err := s.host.Resolve(x.path)
+		x.vendor = err == nil && strings.HasPrefix(to, s.family.vendorDir+"/")
 	}
 	info, err := s.host.Stat(x.path)
 	switch {

@@ -98,6 +98,9 @@ func (p *folderPlan) do(ctx context.Context) error {
 			if err := s.quiet(ctx); err != nil {
 				return err
 			}
+			if err := s.forget(ctx, p); err != nil {
+				return err
+			}
 			err := s.generate(ctx, p)
 			exit := (*host.ExecError)(nil)
 			if err != nil && !(errors.As(err, &exit) && exit.ExitCode > 0) {
@@ -112,6 +115,26 @@ func (p *folderPlan) do(ctx context.Context) error {
 		}
 	}
 	return wrong
+}
+
+// forget takes what is to go out of a hash directory that the tool would take it
+// from again.
+func (s *folder) forget(ctx context.Context, p *folderPlan) error {
+	if !s.family.rereads || len(p.edits.lack) == 0 || !s.host.Live {
+		return nil
+	}
+	st, err := s.read(ctx)
+	if err != nil {
+		return err
+	}
+	for _, o := range s.family.outputs {
+		if o.kind == hashDirectory {
+			if err := s.linkUp(st, o.path, p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // writing tells how a file is written. Where programs read whatever lies in a
