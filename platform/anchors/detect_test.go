@@ -68,6 +68,7 @@ var detection = map[string]struct {
 	"nixos":        {"nixos", store.Managed, "there is /etc/NIXOS"},
 	"bottlerocket": {"bottlerocket", store.Managed, "os-release names bottlerocket"},
 
+	"freebsd-15": {"freebsd", "", "/usr/sbin/certctl is that of FreeBSD's certctl, since 15"},
 	"freebsd-14": {"freebsd", "", "how it works is known from its manual and source, and not tried"},
 	"netbsd-10":  {"netbsd", "", "how it works is known from its manual, and not tried"},
 	"openbsd-7":  {"openbsd", "", "how it works is known from documents, and not tried"},

@@ -40,6 +40,9 @@ type family struct {
 	p11      bool // p11-kit reads the places
 	takesDER bool
 	alone    bool // only what is alone in its file is found by its hash
+	// rereads: the tool takes what is in the hash directory for anchors, too, so
+	// that what is to go has to be taken out of there first.
+	rereads bool
 	// linkPrefix begins the names of links to the anchors that the hash links
 	// lead to; "" = these lead to the anchors.
 	linkPrefix string
@@ -234,13 +237,14 @@ var families = []family{
 		ids:      []string{"flatcar", "coreos"},
 		toolMark: "--skip-rehash", tool: "/usr/sbin/update-ca-certificates", tools: []string{"/usr/bin/update-ca-certificates"},
 		install: "it is part of the image",
-		places:  []place{{path: "/etc/ssl/certs", suffixes: []string{".pem"}}},
+		places:  []place{{path: "/etc/ssl/certs", suffixes: []string{".pem"}, shared: true}},
 		outputs: []output{
 			{bundlePEM, "/etc/ssl/certs/ca-certificates.crt", ""},
 			{hashDirectory, "/etc/ssl/certs", ""},
 		},
-		alone:    true,
-		adminDir: "/etc/ssl/certs", suffix: ".pem",
+		alone:     true,
+		vendorDir: "/usr/share/ca-certificates",
+		adminDir:  "/etc/ssl/certs", suffix: ".pem",
 		readers: systemReaders,
 		about:   "known from its script, and not tried",
 	},
@@ -250,7 +254,7 @@ var families = []family{
 		ids:      []string{"photon"},
 		toolMark: "ca-bundle.crt", tool: "/usr/bin/rehash_ca_certificates.sh", tools: []string{"/usr/sbin/rehash_ca_certificates.sh"},
 		install: "tdnf install ca-certificates",
-		places:  []place{{path: "/etc/ssl/certs", suffixes: []string{".pem"}}},
+		places:  []place{{path: "/etc/ssl/certs", suffixes: []string{".pem"}, shared: true}},
 		outputs: []output{
 			{bundlePEM, "/etc/pki/tls/certs/ca-bundle.crt", ""},
 			{hashDirectory, "/etc/ssl/certs", ""},
@@ -259,6 +263,27 @@ var families = []family{
 		adminDir: "/etc/ssl/certs", suffix: ".pem",
 		readers: systemReaders,
 		about:   "known from its script, and not tried",
+	},
+	{
+		// certctl(8) of FreeBSD 15, a program in C
+		name: "freebsd", title: "FreeBSD's certctl, since 15", system: "freebsd",
+		toolMark: "\x7fELF", tool: "/usr/sbin/certctl", args: []string{"rehash"},
+		install: "it is part of the base system",
+		places: []place{
+			{path: "/usr/share/certs/trusted", vendor: true, deep: true},
+			{path: "/usr/share/certs/untrusted", vendor: true, standing: p11kit.Blocked},
+			{path: "/usr/local/share/certs"},
+			{path: "/usr/local/share/certs/trusted", deep: true},
+			{path: "/usr/local/share/certs/untrusted", standing: p11kit.Blocked},
+		},
+		outputs: []output{
+			{hashDirectory, "/etc/ssl/certs", ""},
+			{bundlePEM, "/etc/ssl/cert.pem", ""},
+		},
+		rereads:  true,
+		adminDir: "/usr/local/share/certs", suffix: ".pem",
+		readers: systemReaders,
+		about:   "known from its manual and source, and not tried",
 	},
 	{
 		// certctl(8)

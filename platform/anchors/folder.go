@@ -43,6 +43,7 @@ type place struct {
 	visible  bool     // names that begin with a dot do not count
 	suffixes []string // of the names that count; nil = all
 	list     string   // says which of them are in use, a line each; "" = all are
+	shared   bool     // the vendor's and the administrator's lie side by side
 	elder    string   // takes the place of path where that is not there
 }
 
@@ -66,6 +67,7 @@ const (
 // source is a file in a place.
 type source struct {
 	place   *place
+	vendor  bool // of a place of the vendor's, or a link to what is
 	path    string
 	line    string // its line in the place's list
 	listed  bool   // the list has that line
@@ -119,10 +121,30 @@ func (s *folder) read(ctx context.Context) (*folderState, error) {
 
 // at returns where the place is on this machine.
 func (s *base) at(p *place) string {
-	if p.elder != "" && !s.exists(p.path) && s.exists(p.elder) {
-		return p.elder
+	if p.elder == "" || !s.exists(p.elder) {
+		return p.path
 	}
-	return p.path
+	if s.family.p11 {
+		// p11-kit reads the one or the other, whichever is there.
+		for _, module := range p11Modules {
+			if program, err := s.host.ReadFile(module, maxFile); err == nil {
+				if bytes.Contains(program, []byte(path.Base(p.path))) {
+					return p.path
+				}
+				return p.elder
+			}
+		}
+	}
+	if s.exists(p.path) {
+		return p.path
+	}
+	return p.elder
+}
+
+// p11Modules is where p11-kit's trust module can be.
+var p11Modules = []string{
+	"/usr/lib64/pkcs11/p11-kit-trust.so", "/usr/lib/pkcs11/p11-kit-trust.so",
+	"/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-trust.so", "/usr/lib/aarch64-linux-gnu/pkcs11/p11-kit-trust.so",
 }
 
 func (s *folder) readPlace(st *folderState, p *place) error {
@@ -191,8 +213,13 @@ func (s *folder) files(p *place, dir string) ([]found, error) {
 }
 
 func (s *folder) readSource(x source) source {
+	x.vendor = x.place.vendor
 	if x.err != nil {
 		return x
+	}
+	if x.place.shared && s.family.vendorDir != "" {
+		to, err := s.host.Resolve(x.path)
+		x.vendor = err == nil && strings.HasPrefix(to, s.family.vendorDir+"/")
 	}
 	info, err := s.host.Stat(x.path)
 	switch {

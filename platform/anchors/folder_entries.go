@@ -77,13 +77,17 @@ func (s *folder) entries(st *folderState, of originOf, yield func(store.Entry, e
 	s.outputEntries(st, yield)
 }
 
-// originOf returns who put a certificate there. In the one file of a system it
-// cannot be told.
-func (x *source) origin(c *store.Cert, of originOf) store.Origin {
+// origin returns who put a certificate there. In the one file of a system it
+// cannot be told, nor where all certificates lie side by side.
+func (s *folder) origin(x *source, c *store.Cert, of originOf) store.Origin {
 	if x.place.file {
 		return store.Origin{By: store.ByUnknown}
 	}
-	return of(anchor{path: x.path, vendor: x.place.vendor}, c)
+	by := of(anchor{path: x.path, vendor: x.vendor}, c)
+	if x.place.shared && s.family.vendorDir == "" && by.By == store.ByAdmin && strings.HasPrefix(by.Detail, byHand) {
+		return store.Origin{By: store.ByUnknown}
+	}
+	return by
 }
 
 func (x *source) kind() string {
@@ -102,22 +106,22 @@ func (s *folder) sourceEntries(st *folderState, x *source, certs []*p11kit.Cert,
 	case errors.Is(x.err, errNoFile) && x.place.file:
 		return true
 	case errors.Is(x.err, errNoFile):
-		return yield(blank(src.Kind, x.path, x.origin(nil, of), problem("not-a-file", x.path)), nil)
+		return yield(blank(src.Kind, x.path, s.origin(x, nil, of), problem("not-a-file", x.path)), nil)
 	case x.err != nil:
 		return yield(store.Entry{Source: src}, s.fail("read", x.path, x.err))
 	}
 	ofFile := s.fileProblems(x)
-	if x.place.vendor && x.place.list != "" && !x.listed {
+	if x.vendor && x.place.list != "" && !x.listed {
 		ofFile = append(ofFile, problem("not-listed", x.path))
 	}
 	if len(certs)+len(distrusts) == 0 && !x.place.file {
 		if len(x.file.Objects) > 0 && len(ofFile) == 0 {
 			return true // only extensions, which are told of where they count
 		}
-		return yield(blank(src.Kind, x.path, x.origin(nil, of), append(ofFile, problem("no-certificate", x.path))...), nil)
+		return yield(blank(src.Kind, x.path, s.origin(x, nil, of), append(ofFile, problem("no-certificate", x.path))...), nil)
 	}
 	for _, c := range certs {
-		e := store.Entry{Cert: c.Cert, Label: c.Label, Source: src, Origin: x.origin(c.Cert, of)}
+		e := store.Entry{Cert: c.Cert, Label: c.Label, Source: src, Origin: s.origin(x, c.Cert, of)}
 		if len(certs) > 1 {
 			e.Source.Item = strconv.Itoa(c.Item)
 		}
@@ -135,7 +139,7 @@ func (s *folder) sourceEntries(st *folderState, x *source, certs []*p11kit.Cert,
 		}
 	}
 	for _, d := range distrusts {
-		e := store.Entry{Label: d.Label, Source: src, Origin: x.origin(nil, of), Trust: distrustedForAny,
+		e := store.Entry{Label: d.Label, Source: src, Origin: s.origin(x, nil, of), Trust: distrustedForAny,
 			Match: &store.Match{Issuer: d.Issuer, Serial: d.Serial, SPKI: d.SPKI}, Problems: ofFile}
 		e.Source.Item = "line " + strconv.Itoa(d.Line)
 		if e.Label == "" {

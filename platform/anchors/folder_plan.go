@@ -178,7 +178,7 @@ func (p *folderPlan) entrust(c store.Change) error {
 	if meant && !first.Narrowed {
 		x := p.st.source(first)
 		undo := store.Change{Fingerprint: fp, Absent: true}
-		if x.place.vendor {
+		if x.vendor {
 			undo = store.Change{Fingerprint: fp, Trust: &distrustedForAny}
 		}
 		p.step(store.ActionRebuild, cert, after, p.s.family.outputs[0].path)
@@ -197,7 +197,7 @@ func (p *folderPlan) entrust(c store.Change) error {
 			files = append(files, x.place.list)
 			undo = append(undo, store.Change{Fingerprint: fp, Trust: &distrustedForAny})
 			anchored = true
-		case held.Distrusted && held.DistrustedBy == x.path && !x.place.vendor:
+		case held.Distrusted && held.DistrustedBy == x.path && !x.vendor:
 			back, err := p.takeOut(x, fp)
 			if err != nil {
 				return err
@@ -229,7 +229,7 @@ func (p *folderPlan) entrust(c store.Change) error {
 			return &store.Error{Path: own, Err: store.Because(store.ErrConflict, "there is another file of that name"), Hint: "look what it is, and move it away"}
 		}
 		if !p.s.single() && p.s.family.p11 && !cert.IsCA() {
-			addNotice(&p.plan, "\"%s\" is no certificate authority: programs take it as the certificate of its own server. A small local authority that issues it is better", store.Printable(cert.Label()))
+			addNotice(&p.plan, "\"%s\" is no certificate authority, and p11-kit would leave it out of every bundle: it is told that it is one", store.Printable(cert.Label()))
 		}
 		p.edits.writes[own] = content
 		files = append(files, own)
@@ -251,7 +251,7 @@ func (p *folderPlan) entrust(c store.Change) error {
 func (p *folderPlan) blockedBy(fp store.Fingerprint, file string) bool {
 	return slices.ContainsFunc(p.st.of(fp), func(c *p11kit.Cert) bool {
 		x := p.st.source(c)
-		return x.path == file && !x.place.vendor
+		return x.path == file && !x.vendor
 	})
 }
 
@@ -359,7 +359,7 @@ func (p *folderPlan) remove(c store.Change) error {
 		return nil
 	}
 	held := p.st.of(fp)
-	vendor := slices.ContainsFunc(held, func(h *p11kit.Cert) bool { return p.st.source(h).place.vendor })
+	vendor := slices.ContainsFunc(held, func(h *p11kit.Cert) bool { return p.st.source(h).vendor })
 	var files []string
 	var undo []store.Change
 	stays := false
@@ -368,10 +368,10 @@ func (p *folderPlan) remove(c store.Change) error {
 		switch {
 		case c.Item != "" && c.Item != x.path && !x.place.file:
 			stays = stays || h.Trusted && x.place.standing != p11kit.Blocked
-		case x.place.vendor && h.Trusted && !h.Distrusted && x.enabled:
+		case x.vendor && h.Trusted && !h.Distrusted && x.enabled:
 			return &store.Error{Path: x.path, Err: store.Because(store.ErrManaged, "it belongs to the vendor, whose next update would bring it back"),
 				Hint: "distrust it instead: certtrust distrust " + fp.String()}
-		case x.place.vendor, vendor && h.DistrustedBy == x.path && c.Item == "":
+		case x.vendor, vendor && h.DistrustedBy == x.path && c.Item == "":
 			stays = true // without that, the vendor's would be trusted
 		default:
 			trust := &trustedForAny
@@ -467,14 +467,14 @@ func (p *folderPlan) withdraw(c store.Change, cert *store.Cert) error {
 	for _, h := range held {
 		x := p.st.source(h)
 		switch {
-		case x.place.vendor && x.place.list != "" && x.enabled && len(x.file.Objects) == 1 && canBeListed(x.line):
+		case x.vendor && x.place.list != "" && x.enabled && len(x.file.Objects) == 1 && canBeListed(x.line):
 			p.editList(x, false)
 			vendor = true
 			files = append(files, x.place.list)
 			undo = append(undo, store.Change{Fingerprint: fp, Trust: &trustedForAny})
-		case x.place.vendor && x.place.list != "" && !x.enabled:
+		case x.vendor && x.place.list != "" && !x.enabled:
 			vendor = true
-		case x.place.vendor:
+		case x.vendor:
 			return &store.Error{Path: x.path, Err: store.Because(store.ErrUnsupported, "it belongs to the vendor, and this family has no list of distrusted certificates"),
 				Hint: "remove its package, or the file"}
 		default:

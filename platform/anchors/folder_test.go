@@ -82,6 +82,9 @@ func TestFolderConformance(t *testing.T) {
 	for _, l := range anchorstest.Layouts() {
 		for _, live := range []bool{true, false} {
 			name := l.Name
+			if l.Rereads {
+				name += " 15"
+			}
 			if !live {
 				name += " offline"
 			}

@@ -38,6 +38,9 @@ var knownNames = []struct {
 	}, "step, Caddy or another user of smallstep/truststore"},
 }
 
+// byHand is said of what belongs to no program or package that is known.
+const byHand = "by hand"
+
 // origins tells who put an anchor there.
 type origins struct {
 	s        *base
@@ -67,9 +70,9 @@ func (o *origins) of(a anchor, c *store.Cert) store.Origin {
 	case pkg != "":
 		return store.Origin{By: store.ByVendor, Detail: pkg}
 	case !known:
-		return store.Origin{By: store.ByAdmin, Detail: "by hand or by a package"}
+		return store.Origin{By: store.ByAdmin, Detail: byHand + " or by a package"}
 	}
-	return store.Origin{By: store.ByAdmin, Detail: "by hand"}
+	return store.Origin{By: store.ByAdmin, Detail: byHand}
 }
 
 // The package manager's records (dpkg(1), /var/lib/dpkg): the files of each

@@ -31,6 +31,22 @@ func AutoUpdateOff(api API) bool {
 	return err == nil && len(v) == 4 && binary.LittleEndian.Uint32(v) != 0
 }
 
+// FetchesRoots reports whether those who read the store trust Microsoft's
+// programme, whose roots Windows fetches when they are needed.
+func (s *Store) FetchesRoots() bool {
+	return s.only == nil && s.at.managed == "" && !AutoUpdateOff(s.api)
+}
+
+// Applies reports whether what is in one store of Windows counts for those who
+// read another, too: policies do, and for a user all that the machine has.
+func Applies(what, in store.Info) bool {
+	from, at := locationNamed(strings.TrimPrefix(string(what.ID), Backend+":")), locationNamed(strings.TrimPrefix(string(in.ID), Backend+":"))
+	if what.Backend != Backend || in.Backend != Backend || from == nil || at == nil || from == at || at.managed != "" {
+		return false
+	}
+	return at.user || !from.user
+}
+
 // autoUpdate tells how things are with the automatic update.
 func autoUpdate(api API) []string {
 	var out []string
@@ -135,11 +151,11 @@ func parseTrustList(der []byte) (*trustList, error) {
 			Content asn1.RawValue `asn1:"explicit,tag:0"`
 		}
 	}
-	if err := fields(outer.Content.FullBytes, &signed.Version, &signed.Digests, &signed.Inner); err != nil || !signed.Inner.Type.Equal(oidTrustList) {
+	if err := fields(outer.Content.Bytes, &signed.Version, &signed.Digests, &signed.Inner); err != nil || !signed.Inner.Type.Equal(oidTrustList) {
 		return bad("something else is signed")
 	}
 	var list asn1.RawValue
-	if _, err := asn1.Unmarshal(signed.Inner.Content.FullBytes, &list); err != nil || list.Tag != asn1.TagSequence {
+	if _, err := asn1.Unmarshal(signed.Inner.Content.Bytes, &list); err != nil || list.Tag != asn1.TagSequence {
 		return bad("the list is damaged")
 	}
 	out := &trustList{}

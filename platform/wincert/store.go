@@ -76,7 +76,7 @@ func absent(h *host.Host, api API) string {
 	switch {
 	case h.OS != "windows":
 		return "not Windows"
-	case api == nil || !h.Live || h.Root != "":
+	case api == nil || !h.Live:
 		return "the stores of a Windows that does not run are in its registry: export it there, and name the file as reg:FILE"
 	}
 	return ""

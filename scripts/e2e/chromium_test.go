@@ -15,6 +15,7 @@ import (
 
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/platform/sqlite"
+	"github.com/certtrust/certtrust/store/storetest"
 )
 
 // Chromium's own database in each profile, and its policies, are listed as the
@@ -77,11 +78,16 @@ func TestChromiumOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 		db.Close()
-		expect(t, 0, at(home, "trust", refused.file, plain.file, "--all", "--store", shared))
+		// An authority that is a server's certificate at the same time: Chromium
+		// accepts it, other than Firefox.
+		self := storetest.NewCA(t, storetest.CN("localhost"), storetest.Hosts("localhost"), signs)
+		selfURL := page(t, self.TLS())
+		expect(t, 0, at(home, "trust", refused.file, plain.file, write(t, "self.pem", self.PEM()), "--all", "--store", shared))
 		t.Run("its own database", func(t *testing.T) {
 			b := startChromium(t, home)
 			loads(t, b, url[fitting])
 			loads(t, b, url[plain])
+			loads(t, b, selfURL)
 			for _, a := range []*authority{limited, refused} {
 				if got := b.load(t, url[a]); got == "" {
 					t.Errorf("that of %s loads", a.name)

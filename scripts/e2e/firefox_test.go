@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/certtrust/certtrust/store/storetest"
 )
 
 // chrome runs a script with the rights of Firefox itself, as its own windows do,
@@ -49,6 +51,9 @@ func TestFirefoxChanges(t *testing.T) {
 		home := t.TempDir()
 		profile := filepath.Join(home, ".mozilla/firefox/abcdefgh.default-esr")
 		if err := os.MkdirAll(profile, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(home, ".mozilla/firefox/profiles.ini"), []byte("[Profile0]\nPath=abcdefgh.default-esr\nIsRelative=1\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		const id = "nss:firefox/abcdefgh.default-esr"
@@ -94,7 +99,16 @@ func TestFirefoxChanges(t *testing.T) {
 				t.Errorf("it does not say %q: %v", want, r)
 			}
 		}
+		// The database is made before the browser has ever been started.
+		early := newAuthority(t, "Early Root")
+		earlyURL := page(t, leaf(t, early.CA))
+		expect(t, 0, at(home, "trust", early.file, "--store", id))
+		// An authority that is a server's certificate at the same time.
+		self := storetest.NewCA(t, storetest.CN("localhost"), storetest.Hosts("localhost"), signs)
+		selfURL := page(t, self.TLS())
 		run("both add a root", func(t *testing.T, b *firefox) {
+			loads(t, b, earlyURL)
+			says(t, expect(t, 0, at(home, "trust", write(t, "self.pem", self.PEM()), "--store", id)), "does not accept it as a server's own certificate")
 			loads(t, b, oursURL, unknownIssuer)
 			says(t, expect(t, 0, at(home, "trust", ours.file, "--store", id)), `heeds at once that "Our Root" is added`)
 			loads(t, b, oursURL) // at once
@@ -133,6 +147,10 @@ func TestFirefoxChanges(t *testing.T) {
 			loads(t, b, oursURL)
 			loads(t, b, theirsURL)
 			loads(t, b, lostURL)
+			loads(t, b, earlyURL)
+			if got := b.load(t, selfURL); got == "" {
+				t.Error("an authority is accepted as a server's own certificate")
+			}
 			b.chrome(t, `certdb.deleteCertificate(find("Lost Root"))`)
 			says(t, expect(t, 0, at(home, "list", "--store", id)), "ghost-trust")
 			expect(t, 0, at(home, "repair", "--store", id))

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -46,6 +47,9 @@ func withRoot(t *testing.T, root *storetest.CA) tls.Certificate {
 	c.Certificate = append(c.Certificate, root.DER())
 	return c
 }
+
+// signs makes an authority's key fit for a server's.
+var signs = storetest.Template(func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageDigitalSignature })
 
 // at makes certtrust run for the user who has a home.
 func at(home string, args ...string) *exec.Cmd {

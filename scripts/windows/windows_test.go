@@ -299,6 +299,35 @@ func TestAlike(t *testing.T) {
 	}
 }
 
+// A diagnosis has the word of Windows itself.
+func TestDiagnose(t *testing.T) {
+	machine(t)
+	ca := storetest.NewCA(t)
+	forget(t, ca)
+	url := serve(t, ca.Leaf(t, "localhost"))
+	diagnose := func(code int, trusted bool) {
+		t.Helper()
+		r := certtrust(t, "diagnose", "--json", "--no-fetch", "--store", "windows:LocalMachine", url)
+		var doc struct {
+			Stores []struct {
+				Platform *struct {
+					Trusted bool     `json:"trusted"`
+					Reasons []string `json:"reasons"`
+				} `json:"platform"`
+			} `json:"stores"`
+		}
+		if err := json.Unmarshal([]byte(r.out), &doc); err != nil || r.code != code || len(doc.Stores) != 1 {
+			t.Fatalf("exit code %d, not %d, %v\n%.3000s%.1500s", r.code, code, err, r.out, r.err)
+		}
+		if p := doc.Stores[0].Platform; p == nil || p.Trusted != trusted || (len(p.Reasons) == 0) != trusted {
+			t.Errorf("Windows says %+v", p)
+		}
+	}
+	diagnose(3, false)
+	ok(t, "trust", file(t, ca), "--system", "--yes")
+	diagnose(0, true)
+}
+
 // An intermediate that a server does not send is found in CA.
 func TestIntermediate(t *testing.T) {
 	machine(t)

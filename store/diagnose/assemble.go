@@ -275,6 +275,12 @@ func (e *engine) describeStores(d *Document) {
 		if o.path.anchor != nil {
 			v.Anchor = optional(o.path.top().SHA256.String())
 		}
+		if o.platform != nil {
+			v.Platform = &PlatformView{Trusted: o.platform.Trusted, Reasons: o.platform.Reasons}
+			for i, r := range v.Platform.Reasons {
+				v.Platform.Reasons[i] = store.Printable(r)
+			}
+		}
 		if o.shelf.view.Err != nil {
 			v.Error = optional(e.errText(o.shelf.view.Err))
 		}

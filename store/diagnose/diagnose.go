@@ -126,6 +126,7 @@ type outcome struct {
 	repaired *path // the path that fetched certificates make possible
 	accepted bool
 	unknown  bool // the store could not be read
+	platform *store.Verdict
 }
 
 // judgeStores judges the chain for each store.
@@ -138,6 +139,7 @@ func (e *engine) judgeStores() {
 		}
 		if e.leaf != nil {
 			e.judgeStore(o, e.now)
+			e.askPlatform(o)
 		}
 	}
 	if e.leaf == nil {
@@ -149,6 +151,9 @@ func (e *engine) judgeStores() {
 	for _, o := range e.outcomes {
 		if o.path.anchor == nil && !o.unknown {
 			o.trust = e.untrusted(o)
+		}
+		if o.platform != nil && o.platform.Trusted {
+			o.yield()
 		}
 		if o.path.anchor != nil && !o.accepted {
 			e.mendable(o)
@@ -174,6 +179,52 @@ func (e *engine) judgeStore(o *outcome, now time.Time) {
 		o.accepted = false
 		o.judged = append(o.judged, e.verifierSays(o.verifier))
 	}
+}
+
+// askPlatform has the store's platform judge the chain, whose word counts: it
+// fetches what it lacks, and knows rules of its own. The name is judged apart.
+func (e *engine) askPlatform(o *outcome) {
+	v := o.shelf.view.Verifier
+	if v == nil || o.unknown {
+		return
+	}
+	var chain []*store.Cert
+	for _, n := range e.sent {
+		chain = append(chain, n.Cert)
+	}
+	verdict, err := v.Verify(e.ctx, chain, store.PurposeServerAuth, "", e.now)
+	if err != nil {
+		return // it has no word
+	}
+	o.platform = &verdict
+	if !verdict.Trusted && o.accepted {
+		reason := store.Printable(shorten(strings.Join(verdict.Reasons, "; ")))
+		o.judged = append(o.judged, finding{
+			code: "trust.platform_refuses", severity: Error, confidence: Proven, cert: e.leaf, place: atLeaf,
+			args:     []any{e.name(e.leaf), o.shelf.shown(), reason},
+			evidence: []Evidence{e.evidence("field", evPlatform, reason)},
+		})
+	}
+	o.accepted = verdict.Trusted
+}
+
+// yield makes warnings of what the platform does not mind: what is wrong with
+// the chain itself stays worth mending, since others are not as tolerant.
+func (o *outcome) yield() {
+	mild := func(list []finding, all bool) []finding {
+		var out []finding
+		for _, f := range list {
+			if f.severity == Error {
+				if !all && !strings.HasPrefix(f.code, "chain.") {
+					continue
+				}
+				f.severity = Warning
+			}
+			out = append(out, f)
+		}
+		return out
+	}
+	o.judged, o.trust = mild(o.judged, true), mild(o.trust, false)
 }
 
 // verifierSays puts in words what crypto/x509 has against a chain with which

@@ -183,6 +183,14 @@ type StoreView struct {
 	Error   *string  `json:"error"`
 	// Counts tells that the verdict and the exit code depend on it.
 	Counts bool `json:"counts"`
+	// Platform is what the store's platform says itself, where it judges.
+	Platform *PlatformView `json:"platform,omitempty"`
+}
+
+// PlatformView is the verdict of a platform.
+type PlatformView struct {
+	Trusted bool     `json:"trusted"`
+	Reasons []string `json:"reasons,omitempty"`
 }
 
 // ClientView is what a client of that kind is expected to do.

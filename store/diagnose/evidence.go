@@ -99,6 +99,10 @@ type View struct {
 	// they bring them along, as Firefox and Chromium do, or fetch them when
 	// they are needed, as Windows does.
 	Programme bool
+	// Verifier is the platform's own judgement of the store, nil = there is
+	// none. The verdict on the store is then the platform's; why it is so is
+	// still found out here.
+	Verifier store.Verifier
 }
 
 // Override is something in the caller's environment that makes a program look

@@ -117,6 +117,7 @@ var (
 // The sentences of evidence.
 var (
 	evField           = Text{"%[1]s: %[2]s is %[3]s; needed: %[4]s", "%[1]s: %[2]s の値は %[3]s(必要な値: %[4]s)"}
+	evPlatform        = Text{"The system's own verifier refuses the chain: %s", "システムの検証器がこのチェーンを拒否しました: %s"}
 	evVerifier        = Text{"Go's verifier refuses the chain: %s", "Go の検証器がこのチェーンを拒否しました: %s"}
 	evDistrusted      = Text{"%[1]s marks %[2]s as distrusted", "%[1]s は%[2]sを「信頼しない」と指定しています"}
 	evOnlyHosts       = Text{"%[1]s trusts %[2]s only for %[3]s", "%[1]s が%[2]sを信頼するのは %[3]s に対してだけです"}

@@ -21,6 +21,7 @@ import (
 	"github.com/certtrust/certtrust/platform/clients"
 	"github.com/certtrust/certtrust/platform/nss"
 	"github.com/certtrust/certtrust/platform/probe"
+	"github.com/certtrust/certtrust/platform/wincert"
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/certfile"
 	"github.com/certtrust/certtrust/store/diagnose"
@@ -209,7 +210,14 @@ func (d *diagnosis) views(sel platform.Selector, reads []read) []diagnose.View {
 		}
 		ofBrowser := slices.Contains(browserBackends, r.info.Backend)
 		v := diagnose.View{Info: r.info, Entries: r.entries, Err: r.failure(true), Counts: counts(sel, r.info), Package: packageOf(r.entries), Programme: ofBrowser}
+		v.Verifier, _ = r.of.(store.Verifier)
+		if w, ok := r.of.(*wincert.Store); ok {
+			v.Programme = w.FetchesRoots()
+		}
 		for _, o := range reads {
+			if wincert.Applies(o.info, r.info) {
+				v.Entries = slices.Concat(v.Entries, o.entries)
+			}
 			sameReader := slices.ContainsFunc(o.info.Readers, func(name string) bool { return slices.Contains(r.info.Readers, name) })
 			if o.info.ID == r.info.DerivedFrom && r.info.DerivedFrom != "" && ofBrowser ||
 				o.info.Backend == browser.PolicyBackend && r.info.Backend == nss.Backend && sameReader {

@@ -235,6 +235,7 @@ func isChanged(f platform.Found) bool {
 
 // read is what was read of a store.
 type read struct {
+	of      store.Store
 	info    store.Info
 	entries []store.Entry
 	err     error // of the store as a whole
@@ -266,7 +267,10 @@ func (r reader) failures(sel platform.Selector) []error {
 }
 
 func readStore(ctx context.Context, s store.Store) read {
-	out := read{info: s.Info()}
+	out := read{of: s, info: s.Info()}
+	if f, ok := s.(platform.Found); ok {
+		out.of = f.Store
+	}
 	for e, err := range s.Entries(ctx) {
 		switch {
 		case err == nil:

@@ -335,6 +335,9 @@ func (a *App) advise(g given) {
 			a.Streams.Noticef("\"%s\" can only vouch for %s", label, store.Printable(strings.Join(names, ", ")))
 		}
 	}
+	if g.cert.Kind() == "leaf" {
+		a.Streams.Noticef("\"%s\" is a server's own certificate, which has to be trusted anew each time that it is renewed: a small local authority that issues it is better", label)
+	}
 	if limits := g.cert.ExtendedKeyUsage(); limits != nil && !slices.Contains(limits, store.PurposeServerAuth) && !slices.Contains(limits, store.PurposeAny) {
 		a.Streams.Noticef("\"%s\" limits itself to %s: programs will not accept servers by it", label, words(limits))
 	}

@@ -30,6 +30,7 @@ type Layout struct {
 	onlyCAs bool              // it leaves out what is no authority, but for p11-kit's objects
 	bundles []string          // what it makes
 	hashes  string            // the directory of hash links that it makes
+	Rereads bool              // what is found there is an anchor, too
 	prefix  string            // of the links by name that these lead to, "" = there are none
 	files   map[string]string // what else there is
 }
@@ -58,6 +59,9 @@ func Layouts() []Layout {
 			sources: []string{"/etc/ssl/certs"}, bundles: []string{"/etc/pki/tls/certs/ca-bundle.crt"}, hashes: "/etc/ssl/certs"},
 		{Name: "freebsd", Tool: "/usr/sbin/certctl", text: "rehash", release: "ID=freebsd", os: "freebsd", vendor: "/usr/share/certs/trusted",
 			sources: []string{"/usr/share/certs/trusted", "/usr/local/share/certs"}, blocked: []string{"/usr/local/etc/ssl/untrusted"}, hashes: "/etc/ssl/certs"},
+		{Name: "freebsd", Tool: "/usr/sbin/certctl", text: "\x7fELF", release: "ID=freebsd\nVERSION_ID=15", os: "freebsd", vendor: "/usr/share/certs/trusted",
+			sources: []string{"/usr/share/certs/trusted", "/usr/local/share/certs"}, blocked: []string{"/usr/local/share/certs/untrusted"},
+			bundles: []string{"/etc/ssl/cert.pem"}, hashes: "/etc/ssl/certs", Rereads: true},
 		{Name: "bundle", release: "ID=debian", bundles: []string{"/etc/ssl/certs/ca-certificates.crt"}},
 	}
 }
@@ -71,6 +75,8 @@ type Folder struct {
 	Lie    bool   // it does nothing and says that all is well
 	During func() // called before it writes
 	Runs   int
+
+	kept map[string][]byte
 }
 
 // Make makes a fake root of a layout in the directory root, with vendor
@@ -177,6 +183,26 @@ func (u *Folder) update() (host.Output, error) {
 	}
 	for _, dir := range u.sources {
 		all = append(all, u.read(dir)...)
+	}
+	if u.Rereads {
+		entries, _ := os.ReadDir(u.path(u.hashes))
+		for _, e := range entries {
+			if target, err := os.Readlink(filepath.Join(u.path(u.hashes), e.Name())); err == nil && hashLink.MatchString(e.Name()) {
+				data, _ := os.ReadFile(u.path(target))
+				if kept := u.kept[target]; len(data) == 0 {
+					data = kept // the real one has a file there, and no link
+				}
+				all = append(all, folderFile{path: u.path(target), items: certfile.ReadPEM(data).Items})
+			}
+		}
+		if u.kept == nil {
+			u.kept = map[string][]byte{}
+		}
+		for _, f := range all {
+			if data, err := os.ReadFile(f.path); err == nil {
+				u.kept[strings.TrimPrefix(f.path, u.Root)] = data
+			}
+		}
 	}
 	var out bytes.Buffer
 	links := map[string]string{}
