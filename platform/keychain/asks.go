@@ -48,7 +48,7 @@ type authorization struct {
 }
 
 // profile is the way that works without anybody at the screen.
-const profile = "install them by a configuration profile of your device management: certtrust export FINGERPRINT|--added --format mobileconfig makes one"
+const profile = "install them by a configuration profile of your device management: certtrust export --input FILE --format mobileconfig makes one"
 
 // authorizations tells what macOS asks for (authorization.plist and server.m of
 // authd), newest first: the first row that fits counts.

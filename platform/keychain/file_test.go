@@ -44,6 +44,42 @@ func TestReadKeychain(t *testing.T) {
 	}
 }
 
+// A property list of a few hundred bytes, or one that is very deep, costs
+// nothing.
+func TestPlistsAreBounded(t *testing.T) {
+	bomb := func(levels int) []byte {
+		out := []byte("bplist00")
+		var table []byte
+		for i := range levels { // each an array that holds the next one twice
+			table = binary.BigEndian.AppendUint16(table, uint16(len(out)))
+			out = append(out, 0xa2, byte(i+1), byte(i+1))
+		}
+		table = binary.BigEndian.AppendUint16(table, uint16(len(out)))
+		at := len(out) + 1
+		out = append(append(out, 0x09), table...)
+		trailer := make([]byte, 32)
+		trailer[6], trailer[7] = 2, 1
+		binary.BigEndian.PutUint64(trailer[8:], uint64(levels+1))
+		binary.BigEndian.PutUint64(trailer[24:], uint64(at))
+		return append(out, trailer...)
+	}
+	var v any
+	if err := unmarshal(bomb(10), &v); err != nil {
+		t.Errorf("a small one: %v", err)
+	}
+	for _, data := range [][]byte{bomb(60), bytes.Repeat([]byte("<array>"), 1<<20), append([]byte("bplist00"), make([]byte, 40)...), []byte("{a=1;}"), nil} {
+		if err := unmarshal(data, &v); err == nil {
+			t.Errorf("%.20q is read", data)
+		}
+	}
+	// A zero at the end of a text is no reason to lose all.
+	s, err := parseSettings([]byte("<plist><dict><key>trustVersion</key><integer>1</integer><key>trustList</key><dict><key>A</key><dict>" +
+		"<key>trustSettings</key><array><dict><key>kSecTrustSettingsPolicyString</key><string>a.test\x00</string></dict></array></dict></dict></dict></plist>"))
+	if err != nil || s.records["A"].entries[0].host != "a.test" {
+		t.Errorf("%+v %v", s, err)
+	}
+}
+
 func FuzzReadKeychain(f *testing.F) {
 	ca := storetest.NewCA(f)
 	f.Add(securitytest.KeychainFile([][]byte{ca.DER(), []byte("0junk")}))

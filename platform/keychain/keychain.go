@@ -88,7 +88,6 @@ var (
 	_ store.Repairer = (*Store)(nil)
 	_ store.Verifier = (*Store)(nil)
 	_ store.Store    = Apple{}
-	_ store.Verifier = Apple{}
 )
 
 // The limits of a run of the tool. A dialog waits for a password to be typed.
@@ -117,11 +116,6 @@ func (r *reader) Info() store.Info { return r.s.info }
 
 // Entries yields the certificates, then trust settings without a certificate.
 func (r *reader) Entries(ctx context.Context) iter.Seq2[store.Entry, error] { return r.s.Entries(ctx) }
-
-// Verify judges a chain as macOS does.
-func (r *reader) Verify(ctx context.Context, chain []*store.Cert, purpose store.Purpose, name string, at time.Time) (store.Verdict, error) {
-	return r.s.Verify(ctx, chain, purpose, name, at)
-}
 
 // DetectSystem returns the machine's stores: what Apple put there, and what
 // the administrator made of it. It changes nothing and runs no program, unless

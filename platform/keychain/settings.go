@@ -155,17 +155,6 @@ func parseSettings(data []byte) (*settings, error) {
 	return s, nil
 }
 
-// unmarshal reads a property list in one of the two forms that macOS writes,
-// XML and binary: the older forms of text are nothing that is looked for.
-func unmarshal(data []byte, into any) error {
-	start := bytes.TrimLeft(data, "\ufeff \t\r\n")
-	if !bytes.HasPrefix(start, []byte("<")) && !bytes.HasPrefix(data, []byte("bplist0")) {
-		return errors.New("neither XML nor binary")
-	}
-	_, err := plist.Unmarshal(data, into)
-	return err
-}
-
 func parseRecord(key string, value any) *record {
 	r := &record{key: key}
 	raw, ok := value.(map[string]any)

@@ -45,13 +45,32 @@ report is on standard error: --format is what is written.
 
    certtrust export --system --output bundle.pem
    certtrust export --added --format p12 -o truststore.p12
-   certtrust export 96bcec06264976f3 --format mobileconfig > ca.mobileconfig`,
+   certtrust export 96bcec06264976f3 --format mobileconfig > ca.mobileconfig
+   certtrust export --input ca.pem --format mobileconfig > ca.mobileconfig`,
 		Flags: slices.Concat(selectFlags(), filterFlags(), passwordFlags(), []cli.Flag{
+			&cli.StringSliceFlag{Name: "input", Usage: "take the certificates in `FILE` instead of those of the stores (may be repeated)"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE` instead of standard output"},
 			&cli.StringFlag{Name: "format", Usage: "write certificates as `FORMAT`: " + words(exportFormats())},
 		}),
 		Action: a.export,
 	}
+}
+
+// fromFiles returns the certificates in files, each once.
+func (a *App) fromFiles(c *cli.Context, files []string) ([]certfile.Written, error) {
+	var out []certfile.Written
+	for _, file := range files {
+		list, err := a.input(c, file, func() []read { return nil })
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range list {
+			if !slices.ContainsFunc(out, func(w certfile.Written) bool { return w.Cert.SHA256 == g.cert.SHA256 }) {
+				out = append(out, certfile.Written{Cert: g.cert, Label: g.cert.Label()})
+			}
+		}
+	}
+	return out, nil
 }
 
 func (a *App) export(c *cli.Context) error {
@@ -109,7 +128,18 @@ func (a *App) export(c *cli.Context) error {
 	if collected.also, err = render.NewListView(name, streams, render.ListOptions{}); err != nil {
 		return err
 	}
-	failed := a.listing(c, collected, selected)
+	var failed error
+	if files := c.StringSlice("input"); len(files) > 0 {
+		if kind == formatSQLite || len(prefixes) > 0 {
+			return usage("--input gives the certificates: they are neither named by fingerprints nor a listing of stores")
+		}
+		own = false
+		if collected.list, err = a.fromFiles(c, files); err != nil {
+			return err
+		}
+	} else {
+		failed = a.listing(c, collected, selected)
+	}
 	told := resultOf(c).written // that reading failed, but nothing else
 	resultOf(c).told, resultOf(c).written, resultOf(c).json = false, false, false
 	if failed != nil && (!told || len(collected.list) == 0) {

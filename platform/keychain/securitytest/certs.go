@@ -114,7 +114,7 @@ func (c *call) attributes(p string, k *Keychain, item cert) {
 	}
 }
 
-// add puts a certificate into a keychain. What has the same issuer and serial
+// add is SecCertificateAddToKeychain: it puts a certificate into a keychain. What has the same issuer and serial
 // number is a duplicate, whatever else it is (Schema.m4: the primary key of the
 // table is CertType, Issuer and SerialNumber).
 func (c *call) add(p string, der []byte) int {

@@ -205,6 +205,8 @@ func (c *call) dispatch() int {
 	return 1
 }
 
+// start reads the options as the handlers do; one that returns 2 has its usage
+// printed (security.c).
 func (c *call) start(cmd command, args []string) int {
 	if cmd.options == "" {
 		return exitCode(cmd.run(c, nil, args))
@@ -223,7 +225,7 @@ func (c *call) start(cmd command, args []string) int {
 	return exitCode(code)
 }
 
-// launchctl answers in which sort of session a process is.
+// launchctl is launchctl(1), managername: it answers in which sort of session a process is.
 func (c *call) launchctl() int {
 	if len(c.args) != 2 || c.args[1] != "managername" {
 		c.warn("securitytest: this of launchctl is not emulated\n")
@@ -347,6 +349,7 @@ func (c *call) writable(p string) int {
 	return 0
 }
 
+// listKeychains is keychain_list.c: each path in quotes, and no escapes.
 func (c *call) listKeychains(opts []option, _ []string) int {
 	if has(opts, 's') {
 		c.warn("securitytest: setting the list is not emulated\n")
@@ -365,11 +368,14 @@ func (c *call) listKeychains(opts []option, _ []string) int {
 	return 0
 }
 
+// loginKeychain is as security(1) describes it: the path as above.
 func (c *call) loginKeychain(_ []option, _ []string) int {
 	c.print("    \"%s\"\n", LoginKeychain)
 	return 0
 }
 
+// createKeychain is keychain_create.c; new ones in a home have the new form
+// (StorageManager.cpp, mungeDLDbIdentifier).
 func (c *call) createKeychain(opts []option, rest []string) int {
 	for _, name := range rest {
 		p := keychainPath(name)
@@ -385,6 +391,7 @@ func (c *call) createKeychain(opts []option, rest []string) int {
 	return 0
 }
 
+// deleteKeychain is keychain_delete.c.
 func (c *call) deleteKeychain(_ []option, rest []string) int {
 	for _, name := range rest {
 		p := keychainPath(name)
@@ -400,6 +407,7 @@ func (c *call) deleteKeychain(_ []option, rest []string) int {
 	return 0
 }
 
+// userTrustEnable is user_trust_enable.cpp.
 func (c *call) userTrustEnable(opts []option, _ []string) int {
 	if has(opts, 'd') || has(opts, 'e') {
 		if c.euid != 0 {
