@@ -21,7 +21,7 @@ type consumer struct {
 	module []string
 	// accepts and refuses are what it writes. Without a word of either, the exit
 	// code 0 is yes, and everything else no answer.
-	accepts, refuses *pattern
+	accepts, refuses pattern
 	// byRequest: only what reached the server tells; its exit code says nothing.
 	byRequest bool
 	files     map[string][]byte // to be put into DIR
@@ -37,19 +37,12 @@ type holding struct {
 	lists   bool // it writes all that it trusts, in PEM; else its exit code tells
 }
 
-func re(text string) *pattern { return &pattern{text: text} }
+// pattern is a regular expression that is compiled when it is first used: most
+// commands use none of them.
+type pattern func() *regexp.Regexp
 
-// pattern is a regular expression that is compiled when it is needed.
-type pattern struct {
-	text     string
-	once     sync.Once
-	compiled *regexp.Regexp
-}
-
-// MatchString reports whether the text matches.
-func (p *pattern) MatchString(text string) bool {
-	p.once.Do(func() { p.compiled = regexp.MustCompile(p.text) })
-	return p.compiled.MatchString(text)
+func re(text string) pattern {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
 }
 
 const pythonSSL = `import socket, ssl, sys

@@ -4,10 +4,8 @@ import (
 	"errors"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/certfile"
@@ -99,7 +97,7 @@ func certificates(f *certfile.File, err error) ([]*store.Cert, error) {
 }
 
 // reference is a variable in a setting.
-var reference = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\$\{[A-Za-z_][0-9A-Za-z_]{0,100}\}`) })
+var reference = re(`\$\{[A-Za-z_][0-9A-Za-z_]{0,100}\}`)
 
 // resolve makes a path of what a setting says, which may be relative to the
 // current directory.
@@ -155,7 +153,7 @@ func (c *collector) readDirs(list string, hashed bool) (certs []*store.Cert, err
 }
 
 // hashName is how OpenSSL finds a certificate in a directory.
-var hashName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{8}\.[0-9]+$`) })
+var hashName = re(`^[0-9a-f]{8}\.[0-9]+$`)
 
 func (c *collector) readDir(dir string, hashed bool) (certs []*store.Cert, err error) {
 	entries, err := c.h.ReadDir(dir)

@@ -49,7 +49,9 @@ var managers = []manager{
 }
 
 // packageName is what can be put into a command, and into a path.
-var packageName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9+._-]{0,99}$`) })
+var packageName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9+._-]{0,99}$`)
+})
 
 // packages compares the vendor's files with what their packages have.
 func (i *inspector) packages() {
