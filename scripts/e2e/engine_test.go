@@ -20,16 +20,16 @@ import (
 // nothing here (--fresh), also after removals. Three tools are known: those of
 // Debian 12, of its security updates, and of Debian 13.
 func TestEngine(t *testing.T) {
-	few := []int{0, 1, 100}
+	few := []int{0, 1}
 	if os.Getenv(allCasesVar) != "" {
-		few = append(few, 1000)
+		few = append(few, 100, 1000)
 	}
 	for _, on := range []struct {
 		name, release string // no release: this machine's
 		counts        []int
 	}{
 		{"machine", "", few},
-		{"bookworm", "bookworm", []int{1, 100}},
+		{"bookworm", "bookworm", few[1:]},
 		{"trixie", "trixie", []int{0, 1, 100, 1000}},
 	} {
 		t.Run(on.name, func(t *testing.T) {
