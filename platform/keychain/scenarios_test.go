@@ -919,7 +919,7 @@ func settingsOfEverySort(m *mac, _ version) {
 		m.wants(row.name+": wanted", now[row.name].For(store.PurposeTimeStamping), store.Trusted)
 		for _, p := range namedPurposes() {
 			if p != store.PurposeTimeStamping {
-				m.wants(row.name+": "+string(p), now[row.name].For(p), was.records[sha1Of(certs[i].Raw)].trust(certs[i], nil).For(p))
+				m.wants(row.name+": "+string(p), now[row.name].For(p), was.records[sha1Of(certs[i].Raw)].trust(newHeld(certs[i]), nil).For(p))
 			}
 		}
 		if _, has := row.settings[0]["kSecTrustSettingsApplication"]; has {
