@@ -121,10 +121,30 @@ func (s *folder) read(ctx context.Context) (*folderState, error) {
 
 // at returns where the place is on this machine.
 func (s *base) at(p *place) string {
-	if p.elder != "" && !s.exists(p.path) && s.exists(p.elder) {
-		return p.elder
+	if p.elder == "" || !s.exists(p.elder) {
+		return p.path
 	}
-	return p.path
+	if s.family.p11 {
+		// p11-kit reads the one or the other, whichever is there.
+		for _, module := range p11Modules {
+			if program, err := s.host.ReadFile(module, maxFile); err == nil {
+				if bytes.Contains(program, []byte(path.Base(p.path))) {
+					return p.path
+				}
+				return p.elder
+			}
+		}
+	}
+	if s.exists(p.path) {
+		return p.path
+	}
+	return p.elder
+}
+
+// p11Modules is where p11-kit's trust module can be.
+var p11Modules = []string{
+	"/usr/lib64/pkcs11/p11-kit-trust.so", "/usr/lib/pkcs11/p11-kit-trust.so",
+	"/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-trust.so", "/usr/lib/aarch64-linux-gnu/pkcs11/p11-kit-trust.so",
 }
 
 func (s *folder) readPlace(st *folderState, p *place) error {

@@ -321,11 +321,11 @@ func (s *folder) writeBundle(st *folderState, o output) error {
 		return now.err
 	}
 	wanted := map[store.Fingerprint]bool{}
-	var order []*store.Cert
+	var order []*p11kit.Cert
 	for i := range st.trust.Certs {
 		if c := &st.trust.Certs[i]; o.wants(c) && !wanted[c.SHA256] {
 			wanted[c.SHA256] = true
-			order = append(order, c.Cert)
+			order = append(order, c)
 		}
 	}
 	text := map[store.Fingerprint][]byte{}
@@ -341,9 +341,9 @@ func (s *folder) writeBundle(st *folderState, o output) error {
 		if text[c.SHA256] != nil {
 			continue
 		}
-		text[c.SHA256] = certfile.EncodePEM(c)
+		text[c.SHA256] = certfile.EncodePEM(c.Cert)
 		if comments {
-			text[c.SHA256] = fmt.Appendf(nil, "# %s\n%s\n", certfile.Comment(c.Label()), text[c.SHA256])
+			text[c.SHA256] = fmt.Appendf(nil, "# %s\n%s", certfile.Comment(c.Label), text[c.SHA256])
 		}
 		at := 0
 		for _, before := range slices.Backward(order[:i]) {
@@ -355,8 +355,15 @@ func (s *folder) writeBundle(st *folderState, o output) error {
 		stay = slices.Insert(stay, at, c.SHA256)
 	}
 	var out bytes.Buffer
-	for _, fp := range stay {
-		if out.Len() > 0 && out.Bytes()[out.Len()-1] != '\n' {
+	for i, fp := range stay {
+		switch {
+		case comments: // with an empty line between two
+			if i > 0 {
+				out.WriteByte('\n')
+			}
+			out.Write(append(bytes.TrimRight(text[fp], "\r\n"), '\n'))
+			continue
+		case out.Len() > 0 && out.Bytes()[out.Len()-1] != '\n':
 			out.WriteByte('\n')
 		}
 		out.Write(text[fp])

@@ -445,6 +445,72 @@ func TestShared(t *testing.T) {
 	}
 }
 
+// The directory of what is distrusted had another name before p11-kit 0.24, and
+// each release reads the one that it knows.
+func TestElder(t *testing.T) {
+	for _, c := range []struct {
+		module        string // "" = it is not there
+		both, trusted bool
+	}{
+		{"", false, false},
+		{"... blacklist ...", false, false},
+		{"... blacklist ...", true, false},
+		{"... blocklist ...", false, true},
+		{"... blocklist ...", true, true},
+	} {
+		b := newFolderBox(t, layout(t, "fedora"))
+		v := b.vendor[0]
+		b.write(fedoraSource+"/blacklist/v.pem", certfile.EncodePEM(v))
+		if !c.both {
+			if err := os.Remove(filepath.Join(b.root, fedoraSource, "blocklist")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if c.module != "" {
+			b.write("/usr/lib64/pkcs11/p11-kit-trust.so", []byte(c.module))
+		}
+		for _, e := range b.of(v) {
+			distrusted := codes(e.Problems) == "still-in-bundle" || e.Source.Kind == kindBlock
+			if distrusted == c.trusted {
+				t.Errorf("with %+v it is %q, with %q", c, e.Trust, codes(e.Problems))
+			}
+		}
+		// What is written goes to where it is read.
+		want := "/blocklist/"
+		if !c.trusted {
+			want = "/blacklist/"
+		}
+		if at := b.open().blockFile(v.SHA256); !strings.Contains(at, want) {
+			t.Errorf("with %+v it is written to %s", c, at)
+		}
+	}
+}
+
+// A bundle with comments stays one: a comment before each, an empty line between.
+func TestOfflineComments(t *testing.T) {
+	b := newFolderBox(t, layout(t, "fedora"))
+	b.host.Live = false
+	var text strings.Builder
+	for i, v := range b.vendor {
+		if i > 0 {
+			text.WriteString("\n")
+		}
+		fmt.Fprintf(&text, "# %s\n%s", v.Label(), certfile.EncodePEM(v))
+	}
+	b.write(fedoraBundle, []byte(text.String()))
+	c := newCA(t, "Corp")
+	r, err := b.do(trust(c.Cert()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := b.read(fedoraBundle), "# Corp\n"+string(c.PEM())+"\n"+text.String(); got != want {
+		t.Errorf("the bundle is\n%s", got)
+	}
+	if _, err := b.do(r.Undo...); err != nil || b.read(fedoraBundle) != text.String() {
+		t.Errorf("error %v, and the bundle is\n%s", err, b.read(fedoraBundle))
+	}
+}
+
 // Each problem of these families is in a test.
 func TestFolderProblemTable(t *testing.T) {
 	for code, row := range folderProblems {

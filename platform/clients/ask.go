@@ -424,9 +424,9 @@ func (a *asking) run(ctx context.Context, c consumer, program string, control, o
 	var exit *host.ExecError
 	ended := err == nil || errors.As(err, &exit) && exit.ExitCode >= 0
 	switch {
-	case c.refuses != nil && c.refuses.MatchString(text) && !reached:
+	case c.refuses != nil && c.refuses().MatchString(text) && !reached:
 		return Outcome{Refuses, matchedLine(c, text)}
-	case reached, err == nil, ended && c.accepts != nil && c.accepts.MatchString(text):
+	case reached, err == nil, ended && c.accepts != nil && c.accepts().MatchString(text):
 		return Outcome{Accepts, ""}
 	}
 	return Outcome{Unknown, plain(err)}
@@ -499,7 +499,7 @@ func (a *asking) runHolds(ctx context.Context, c consumer, program, dir string, 
 func matchedLine(c consumer, text string) string {
 	if c.refuses != nil {
 		for line := range strings.Lines(text) {
-			if c.refuses.MatchString(line) {
+			if c.refuses().MatchString(line) {
 				return store.Printable(cut(strings.TrimSpace(line)))
 			}
 		}

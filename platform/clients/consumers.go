@@ -1,6 +1,9 @@
 package clients
 
-import "regexp"
+import (
+	"regexp"
+	"sync"
+)
 
 // consumer is a program that verifies servers, and how it is asked about one.
 // In its arguments HOST, PORT and URL stand for the server, DIR for a directory
@@ -18,7 +21,7 @@ type consumer struct {
 	module []string
 	// accepts and refuses are what it writes. Without a word of either, the exit
 	// code 0 is yes, and everything else no answer.
-	accepts, refuses *regexp.Regexp
+	accepts, refuses pattern
 	// byRequest: only what reached the server tells; its exit code says nothing.
 	byRequest bool
 	files     map[string][]byte // to be put into DIR
@@ -34,7 +37,13 @@ type holding struct {
 	lists   bool // it writes all that it trusts, in PEM; else its exit code tells
 }
 
-func re(pattern string) *regexp.Regexp { return regexp.MustCompile(pattern) }
+// pattern is a regular expression that is compiled when it is first used: most
+// commands use none of them.
+type pattern func() *regexp.Regexp
+
+func re(text string) pattern {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
+}
 
 const pythonSSL = `import socket, ssl, sys
 s = ssl.create_default_context().wrap_socket(socket.create_connection((sys.argv[1], int(sys.argv[2])), 20), server_hostname=sys.argv[1])

@@ -2,7 +2,6 @@ package clients
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -152,12 +151,12 @@ func Environment(h *host.Host, environ []string, at Pointers, all, nodeOld bool)
 	return out, not
 }
 
-var nodeVersion = regexp.MustCompile(`^v(\d+)\.(\d+)\.`)
+var nodeVersion = re(`^v(\d+)\.(\d+)\.`)
 
 // NodeIsOld reports whether a version that Node tells of itself is one that does
 // not know NODE_USE_SYSTEM_CA.
 func NodeIsOld(version string) bool {
-	m := nodeVersion.FindStringSubmatch(version)
+	m := nodeVersion().FindStringSubmatch(version)
 	if m == nil {
 		return true
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -98,13 +97,13 @@ func certificates(f *certfile.File, err error) ([]*store.Cert, error) {
 }
 
 // reference is a variable in a setting.
-var reference = regexp.MustCompile(`\$\{[A-Za-z_][0-9A-Za-z_]{0,100}\}`)
+var reference = re(`\$\{[A-Za-z_][0-9A-Za-z_]{0,100}\}`)
 
 // resolve makes a path of what a setting says, which may be relative to the
 // current directory.
 func (c *collector) resolve(value string, tilde bool) (string, error) {
 	if tilde {
-		value = reference.ReplaceAllStringFunc(value, func(name string) string {
+		value = reference().ReplaceAllStringFunc(value, func(name string) string {
 			v, _ := c.getenv(name[2 : len(name)-1])
 			return v
 		})
@@ -154,7 +153,7 @@ func (c *collector) readDirs(list string, hashed bool) (certs []*store.Cert, err
 }
 
 // hashName is how OpenSSL finds a certificate in a directory.
-var hashName = regexp.MustCompile(`^[0-9a-f]{8}\.[0-9]+$`)
+var hashName = re(`^[0-9a-f]{8}\.[0-9]+$`)
 
 func (c *collector) readDir(dir string, hashed bool) (certs []*store.Cert, err error) {
 	entries, err := c.h.ReadDir(dir)
@@ -164,7 +163,7 @@ func (c *collector) readDir(dir string, hashed bool) (certs []*store.Cert, err e
 	total, files := 0, 0
 	seen := map[store.Fingerprint]bool{}
 	for _, e := range entries {
-		if hashed && !hashName.MatchString(e.Name()) {
+		if hashed && !hashName().MatchString(e.Name()) {
 			continue
 		}
 		if files++; files > maxDir || total > maxTotal || c.ctx.Err() != nil {
@@ -230,7 +229,7 @@ func (c *collector) systemHas(client, half string) bool {
 	anyName := client == "go" || client == "dotnet"
 	for _, dir := range systemDirs {
 		entries, err := c.h.ReadDir(dir)
-		if err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return anyName || hashName.MatchString(e.Name()) }) {
+		if err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return anyName || hashName().MatchString(e.Name()) }) {
 			return true
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/audit"
@@ -48,7 +49,9 @@ var managers = []manager{
 }
 
 // packageName is what can be put into a command, and into a path.
-var packageName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9+._-]{0,99}$`)
+var packageName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9+._-]{0,99}$`)
+})
 
 // packages compares the vendor's files with what their packages have.
 func (i *inspector) packages() {
@@ -64,7 +67,7 @@ func (i *inspector) packages() {
 				continue
 			}
 			pkg, _, _ := strings.Cut(e.Origin.Detail, " ")
-			if !packageName.MatchString(pkg) {
+			if !packageName().MatchString(pkg) {
 				continue
 			}
 			if dirs[pkg] == nil {
@@ -165,7 +168,7 @@ func apkDigests(i *inspector, pkg string) (map[string]string, error) {
 }
 
 // mtreeEscape is a byte in mtree(5).
-var mtreeEscape = regexp.MustCompile(`\\[0-7]{3}`)
+var mtreeEscape = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\\[0-7]{3}`) })
 
 // pacmanDigests reads what pacman has: a compressed mtree(5) for each package.
 func pacmanDigests(i *inspector, pkg string) (map[string]string, error) {
@@ -200,7 +203,7 @@ func pacmanDigests(i *inspector, pkg string) (map[string]string, error) {
 			if len(words) == 0 || !strings.HasPrefix(words[0], "./") {
 				continue
 			}
-			file := mtreeEscape.ReplaceAllStringFunc(words[0][1:], func(s string) string {
+			file := mtreeEscape().ReplaceAllStringFunc(words[0][1:], func(s string) string {
 				b, _ := strconv.ParseUint(s[1:], 8, 8)
 				return string([]byte{byte(b)})
 			})

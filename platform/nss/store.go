@@ -126,11 +126,9 @@ func (s *Store) obstacles() (read, write *store.Obstacle) {
 		}
 		return nil, &store.Obstacle{Kind: kind, Text: "this user cannot write to " + s.dir, Hint: hint}
 	}
-	if exists && s.needsPassword() {
-		if _, ok := s.givenPassword(); !ok && !s.mayAsk() {
-			return nil, &store.Obstacle{Kind: store.NeedsSecret, Text: "it has a primary password, without which trust in it cannot be changed",
-				Hint: "--store-password-file " + string(s.o.ID) + "=FILE; certificates can be removed without it"}
-		}
+	if _, given := s.givenPassword(); exists && !given && !s.mayAsk() && s.needsPassword() {
+		return nil, &store.Obstacle{Kind: store.NeedsSecret, Text: "it has a primary password, without which trust in it cannot be changed",
+			Hint: "--store-password-file " + string(s.o.ID) + "=FILE; certificates can be removed without it"}
 	}
 	return nil, nil
 }

@@ -161,6 +161,21 @@ func (l p11Layout) bundled(t *testing.T) []string {
 	return out
 }
 
+// blocks returns what the bundle holds, each certificate with its comment, sorted.
+func (l p11Layout) blocks(t *testing.T) []string {
+	t.Helper()
+	data, err := os.ReadFile(l.bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := strings.SplitAfter(string(data), "-----END CERTIFICATE-----\n")
+	for i, b := range out {
+		out[i] = strings.TrimPrefix(b, "\n")
+	}
+	slices.Sort(out)
+	return out
+}
+
 // listed returns the fingerprints of what certtrust says is trusted.
 func listed(t *testing.T) []string {
 	t.Helper()
@@ -265,6 +280,19 @@ func TestP11KitFamilies(t *testing.T) {
 				expect(t, 0, certtrust("remove", "--system", other.Cert().SHA256.String()))
 				if d := diff(before, l.trees()); d != "" {
 					t.Errorf("what was there by hand is not removed:\n%s", d)
+				}
+
+				// Without its tool, as in an image, the bundle is the same, but for the
+				// order, in which this p11-kit reads its directories as they come.
+				expect(t, 0, certtrust("trust", "--system", "--root", "/", file))
+				native := l.blocks(t)
+				must(t, command(l.tool))
+				if tools := l.blocks(t); !slices.Equal(native, tools) {
+					t.Errorf("made without the tool there are %d blocks, with it %d, or others", len(native), len(tools))
+				}
+				expect(t, 0, certtrust("remove", "--system", sha))
+				if d := diff(before, l.trees()); d != "" {
+					t.Errorf("what was done without the tool is not removed:\n%s", d)
 				}
 
 				// A tool that does nothing, and says that all is well.

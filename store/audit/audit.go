@@ -206,8 +206,7 @@ type machine struct {
 	facts  Facts
 
 	// held is where each certificate is.
-	held map[store.Fingerprint][]holding
-	// trusted is held, but for what is trusted nowhere.
+	held    map[store.Fingerprint][]holding
 	shipped map[store.Fingerprint]bool // a vendor put it there, in any store
 }
 

@@ -56,6 +56,9 @@ const (
 	maxLine    = 16 << 20 // of a listing
 	maxListing = 512 << 20
 	maxBases   = 24
+	maxSorts   = 10000 // sorts of trust and of origin that are remembered
+	maxSort    = 4096  // the length of one, in bytes
+	maxName    = 255   // of a machine
 )
 
 // invEntry is what is read of an entry.
@@ -79,14 +82,13 @@ type reading struct {
 	// What has been read before: there are few sorts.
 	trust  map[string]int8
 	origin map[string]bool
-	seen   map[store.Fingerprint]bool
 }
 
 // Read adds the listings in r, as "list --format jsonl" or "list --json" writes
 // them; there may be several, one after the other. from names them. What is
 // wrong is [store.ErrInput], and the listings before that count.
 func (v *Inventory) Read(from string, r io.Reader) error {
-	rd := &reading{inventory: v, from: from, trust: map[string]int8{}, origin: map[string]bool{}, seen: map[store.Fingerprint]bool{}}
+	rd := &reading{inventory: v, from: from, trust: map[string]int8{}, origin: map[string]bool{}}
 	in := bufio.NewReaderSize(r, 1<<18)
 	for n := 1; ; n++ {
 		line, err := readLine(in)
@@ -263,7 +265,7 @@ func (rd *reading) entry(fingerprint, label, trust, origin []byte) error {
 		case t.Has(store.Trusted) || t.Has(store.Peer):
 			taken = takenTrusted
 		}
-		if len(rd.trust) < 10000 {
+		if len(rd.trust) < maxSorts && len(trust) < maxSort {
 			rd.trust[string(trust)] = taken
 		}
 	}
@@ -277,7 +279,7 @@ func (rd *reading) entry(fingerprint, label, trust, origin []byte) error {
 			return fmt.Errorf("origin: %w", err)
 		}
 		added = o.By != store.ByVendor
-		if len(rd.origin) < 10000 {
+		if len(rd.origin) < maxSorts && len(origin) < maxSort {
 			rd.origin[string(origin)] = added
 		}
 	}
@@ -286,7 +288,7 @@ func (rd *reading) entry(fingerprint, label, trust, origin []byte) error {
 		if err := json.Unmarshal(label, &e.label); err != nil {
 			return fmt.Errorf("label: %w", err)
 		}
-		e.label = store.Printable(e.label[:min(len(e.label), 500)])
+		e.label = store.Printable(strings.ToValidUTF8(e.label[:min(len(e.label), 500)], ""))
 	}
 	rd.items = append(rd.items, e)
 	return nil
@@ -304,7 +306,7 @@ func (rd *reading) end() {
 	if !rd.begun {
 		return
 	}
-	name := store.Printable(rd.host)
+	name := store.Printable(strings.ToValidUTF8(rd.host[:min(len(rd.host), maxName)], ""))
 	if name == "" {
 		name = store.Printable(rd.from)
 	}

@@ -812,7 +812,7 @@ func overrideFinding(m *machine, o diagnose.Override, clients []string) Finding 
 	case f.File != "":
 		f.Fixes = steps("take the setting out", "delete it from "+source)
 	case o.Source == o.Name:
-		f.Fixes = fix("unset it, and where it is set", false, run("unset", o.Name))
+		f.Fixes = fix("unset it, and take it out of where it is set", false, run("unset", o.Name))
 	default:
 		f.Fixes = steps("take the setting out", "it is in "+source)
 	}

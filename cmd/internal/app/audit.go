@@ -336,7 +336,7 @@ func unheard(c *cli.Context, r store.Repairer, entries []store.Entry) []store.Pr
 
 // auditDoc makes the document.
 func (a *App) auditDoc(c *cli.Context, looked []lookedAt, findings []audit.Finding, p *audit.Programme) render.AuditDoc {
-	now := a.Host.Now()
+	now := a.Host.Now().UTC().Truncate(time.Second)
 	var hosts []*host.Host
 	for _, l := range looked {
 		hosts = append(hosts, l.host)

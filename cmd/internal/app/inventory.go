@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -52,7 +53,7 @@ func (a *App) inventory(c *cli.Context, streams *term.Streams, finish func() err
 	if report.Summary.Machines == 0 && len(failures) > 0 {
 		return &store.Error{Err: store.Because(store.ErrInput, "none of the files holds a listing"), Hint: "certtrust list --format jsonl writes one"}
 	}
-	doc := render.NewInventoryDoc(a.Host.Now(), report)
+	doc := render.NewInventoryDoc(a.Host.Now().UTC().Truncate(time.Second), report)
 	doc.All = c.Bool("all")
 	if err := a.writeTo(c, streams, doc); err != nil {
 		return err
