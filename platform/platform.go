@@ -12,6 +12,7 @@ import (
 
 	"github.com/certtrust/certtrust/platform/anchors"
 	"github.com/certtrust/certtrust/platform/browser"
+	"github.com/certtrust/certtrust/platform/bundles"
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/platform/java"
 	"github.com/certtrust/certtrust/platform/keychain"
@@ -29,6 +30,9 @@ type Backend struct {
 	// named, or when all stores are meant: its stores are the machine's, but not
 	// the operating system's own.
 	Scopes []store.Scope
+	// OnDemand: its stores are many, and seldom what is meant: it is asked only
+	// if one of them is named, or Selector.OnDemand.
+	OnDemand bool
 	// Detect finds the machine's stores of this kind. It changes nothing, and
 	// its result depends on the host alone.
 	Detect func(ctx context.Context, h *host.Host) Detection
@@ -66,6 +70,8 @@ func Backends() []Backend {
 		{Name: nss.Backend, Detect: detection(browser.DetectSystem)},
 		{Name: java.Backend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(java.DetectUser), Place: java.Open},
 		{Name: java.Backend, Detect: detection(java.DetectSystem)},
+		{Name: bundles.FileBackend, Scopes: []store.Scope{store.ScopeUser}, OnDemand: true, Detect: detection(bundles.DetectUser), Place: bundles.OpenFile},
+		{Name: bundles.FileBackend, OnDemand: true, Detect: detection(bundles.DetectSystem)},
 		{Name: nss.BuiltinBackend, Detect: detection(nss.DetectBuiltin)},
 		{Name: browser.ProfileBackend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(browser.DetectProfiles)},
 		{Name: browser.PolicyBackend, Detect: detection(browser.DetectPolicies)},
@@ -111,6 +117,8 @@ type Selector struct {
 	System bool     // the operating system's machine-wide store
 	User   bool     // the current user's own
 	Stores []string // IDs, backends or globs of IDs
+	// OnDemand: backends that are otherwise only asked by name are asked, too.
+	OnDemand bool
 }
 
 // Empty reports whether nothing is selected, which means all, or the default.
@@ -141,10 +149,11 @@ func matches(pattern string, id store.ID) bool {
 
 // mayAsk reports whether a backend can have what is selected.
 func (s Selector) mayAsk(b Backend) bool {
+	byName := b.OnDemand && !s.OnDemand
 	if s.Empty() {
-		return true
+		return !byName
 	}
-	if s.System && slices.Contains(b.Scopes, store.ScopeSystem) || s.User && slices.Contains(b.Scopes, store.ScopeUser) {
+	if !byName && (s.System && slices.Contains(b.Scopes, store.ScopeSystem) || s.User && slices.Contains(b.Scopes, store.ScopeUser)) {
 		return true
 	}
 	return slices.ContainsFunc(s.Stores, func(pattern string) bool {
@@ -183,6 +192,10 @@ func Detect(ctx context.Context, h *host.Host, backends []Backend, sel Selector)
 		d := b.Detect(ctx, h)
 		reasons = append(reasons, d.Reasons...)
 		for _, s := range d.Stores {
+			// What something else owns is for whoever names it.
+			if n, ok := s.(interface{ Named() store.Store }); ok && slices.Contains(sel.Stores, string(s.Info().ID)) {
+				s = n.Named()
+			}
 			f := Found{s, d.Reasons}
 			all = append(all, f)
 			if sel.Empty() || sel.Names(s.Info()) {

@@ -824,7 +824,8 @@ func TestRightsCommand(t *testing.T) {
 		"user, sudo, prompt": {euid: 1000, rights: Rights{Interactive: true}, have: []string{"sudo"}, want: Command{Args: append([]string{"/usr/bin/sudo", "--"}, args...), Foreground: true}},
 		"user, doas":         {euid: 1000, have: []string{"doas"}, want: Command{Args: append([]string{"/usr/bin/doas", "-n", "--"}, args...)}},
 		"user, nothing":      {euid: 1000, err: store.ErrToolMissing},
-		"windows":            {euid: -1, os: "windows", err: store.ErrToolMissing},
+		"windows":            {euid: -1, os: "windows", want: Command{Args: args, Elevated: true}},
+		"windows, to other":  {euid: -1, os: "windows", rights: Rights{User: alice}, err: store.ErrUnsupported},
 	} {
 		root := storetest.TempDir(t)
 		h := Fake(root)

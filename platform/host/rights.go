@@ -27,7 +27,7 @@ var elevators = []struct {
 // rights. Root becomes any user without a program's help, with that user's
 // groups and home; who has the rights already runs it as it is; a user becomes
 // root by sudo or doas (store.ErrToolMissing where there is neither), and never
-// another user (store.ErrPermission).
+// another user (store.ErrPermission). On Windows the system itself asks (UAC).
 //
 // args[0] is an absolute path. sudo and doas pass nothing on from Command.Env.
 // Rights are those of processes of this machine: for a machine that is not live
@@ -45,8 +45,10 @@ func (h *Host) RightsCommand(r Rights, args []string) (Command, error) {
 		return fail(store.ErrInput, "", "no program given")
 	case !h.Live:
 		return fail(store.ErrUnsupported, "", "an offline root has no users to act as")
+	case h.OS == "windows" && r.User == nil:
+		return Command{Args: args, Elevated: true}, nil
 	case h.OS == "windows":
-		return fail(store.ErrToolMissing, "run it from a prompt that was opened as administrator", "there is no program to get administrator rights with")
+		return fail(store.ErrUnsupported, "run it as that user", "on Windows nobody acts as another user")
 	case h.EUID == uid:
 		return Command{Args: args}, nil
 	case h.EUID == 0:

@@ -38,6 +38,9 @@ type Command struct {
 	// program stays in this process's group; a time-out then ends only the
 	// program itself.
 	Foreground bool
+	// Elevated: Windows asks a person and runs it as administrator. Its last
+	// argument is then the name of a pipe, which [ElevatedPipe] opens.
+	Elevated bool
 }
 
 // Output is what a program wrote, of each stream the first Command.Keep bytes.
@@ -169,6 +172,9 @@ func (h *Host) Run(ctx context.Context, c Command) (Output, error) {
 	}
 	if h.Runner != nil {
 		return h.Runner(ctx, c)
+	}
+	if c.Elevated {
+		return h.runElevated(ctx, c)
 	}
 	program, err := h.LookPath(c.Args[0])
 	if err != nil {

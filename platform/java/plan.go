@@ -125,7 +125,7 @@ func (p *planner) change(c store.Change) error {
 	if len(found) > 0 {
 		cert = p.entries[found[0]].Cert
 	}
-	wanted, err := p.wanted(c, cert, anchor)
+	wanted, err := c.AnchorOnly(cert, anchor)
 	switch {
 	case err != nil:
 		return err
@@ -150,45 +150,6 @@ func (p *planner) change(c store.Change) error {
 	}
 	p.insert(len(p.entries), p.edit.NewEntry(name, cert, p.s.host.Now()))
 	return nil
-}
-
-// wanted reports whether a certificate is to be an anchor: the only thing that
-// a keystore can say of one.
-func (p *planner) wanted(c store.Change, cert *store.Cert, anchor bool) (bool, error) {
-	if cert.Version == 0 {
-		return false, store.Because(store.ErrInput, "it is not a certificate")
-	}
-	var now store.Trust
-	if anchor {
-		now = trusted()
-	}
-	if c.Trust == nil {
-		if !anchor {
-			return false, store.Because(store.ErrUnsupported, "a keystore holds a certificate only as trusted")
-		}
-		return true, nil
-	}
-	next := now.With(*c.Trust, c.Exact)
-	limited := func(r store.Rule) bool { return len(r.Hosts) > 0 || !r.DistrustAfter.IsZero() }
-	switch {
-	case slices.ContainsFunc(*c.Trust, limited):
-		return false, store.Because(store.ErrUnsupported, "a keystore cannot limit trust to hosts or dates")
-	case len(next) == 0:
-		return false, store.Because(store.ErrUnsupported, "a keystore holds a certificate only as trusted")
-	case len(next) > 1 || next[0].Purpose != store.PurposeAny:
-		return false, store.Because(store.ErrUnsupported, "a keystore cannot tell purposes apart: what is in it is trusted for any")
-	}
-	switch next[0].Decision {
-	case store.Distrusted:
-		return false, nil
-	case store.Trusted:
-		return true, nil
-	case store.Peer:
-		if !cert.IsCA() {
-			return true, nil
-		}
-	}
-	return false, store.Because(store.ErrUnsupported, "a keystore cannot hold the decision %s", store.Printable(string(next[0].Decision)))
 }
 
 func (p *planner) taken(name string) bool {

@@ -75,8 +75,11 @@ func (a *App) elevated(ctx context.Context, plan store.Plan, r journal.Record) (
 		if err == nil {
 			err = fmt.Errorf("it answered nothing that can be understood")
 		}
-		return fail(&store.Error{Err: store.Because(store.ErrPermission, "administrator rights could not be had: %w", err),
-			Hint: "run: " + a.sudoLine()})
+		hint := "run: " + a.sudoLine()
+		if a.Host.OS == "windows" {
+			hint = "run it in a terminal that was opened as administrator"
+		}
+		return fail(&store.Error{Err: store.Because(store.ErrPermission, "administrator rights could not be had: %w", err), Hint: hint})
 	}
 	if reply.Error != "" {
 		return reply.Receipt, &store.Error{Err: store.Because(store.Kind(reply.Code), "%s", store.Printable(reply.Error)), Hint: reply.Hint}
@@ -89,6 +92,14 @@ func (a *App) partCommand() *cli.Command {
 	return &cli.Command{
 		Name: partCommandName, Hidden: true,
 		Action: func(c *cli.Context) error {
+			if pipe := c.Args().First(); pipe != "" { // Windows gives no other way
+				in, out, err := host.ElevatedPipe(pipe)
+				if err != nil {
+					return err
+				}
+				defer out.Close()
+				a.Streams.In, a.Streams.Out = in, out
+			}
 			receipt, err := a.part(c)
 			reply := partReply{Receipt: receipt}
 			if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/certtrust/certtrust/cmd/internal/render"
 	"github.com/certtrust/certtrust/platform"
+	"github.com/certtrust/certtrust/platform/wincert"
 	"github.com/certtrust/certtrust/store"
 )
 
@@ -242,7 +243,13 @@ func (a *App) storesCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return a.write(c, render.NewStoresDoc(storeRecords(c.Context, found), reasons, c.Bool("verbose") || len(found) == 0))
+			err = a.write(c, render.NewStoresDoc(storeRecords(c.Context, found), reasons, c.Bool("verbose") || len(found) == 0))
+			if h, failed := a.machine(c); failed == nil && err == nil {
+				for _, line := range wincert.WSL(h) {
+					a.Streams.Noticef("%s", line)
+				}
+			}
+			return err
 		},
 	}
 }

@@ -41,7 +41,7 @@ func selectFlags() []cli.Flag {
 }
 
 func selector(c *cli.Context) platform.Selector {
-	sel := platform.Selector{System: c.Bool("system"), User: c.Bool("user"), Stores: placed(c.StringSlice("store"))}
+	sel := platform.Selector{System: c.Bool("system"), User: c.Bool("user"), Stores: placed(c.StringSlice("store")), OnDemand: c.Command.Name == "stores"}
 	if ofOthers(c) {
 		if len(sel.Stores) == 0 {
 			sel.User = true

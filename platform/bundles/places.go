@@ -1,0 +1,211 @@
+package bundles
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/store"
+)
+
+// place is where programs keep bundles of their own. In patterns * stands for
+// any name, and ~ for the user's home.
+type place struct {
+	patterns []string
+	title    string
+	managed  string // who owns them, "" = whoever put them there
+	readers  []string
+}
+
+var places = []place{
+	{patterns: pythons("certifi/cacert.pem"), title: "certifi", managed: "Python's package certifi", readers: []string{"Requests and others in Python"}},
+	{patterns: pythons("pip/_vendor/certifi/cacert.pem"), title: "pip's certifi", managed: "pip", readers: []string{"pip"}},
+	{patterns: pythons("botocore/cacert.pem"), title: "botocore", managed: "the AWS tools", readers: []string{"AWS tools"}},
+	{patterns: []string{"/usr/lib/google-cloud-sdk/lib/third_party/certifi/cacert.pem", "/opt/google-cloud-sdk/lib/third_party/certifi/cacert.pem", "/snap/google-cloud-cli/current/lib/third_party/certifi/cacert.pem",
+		"~/google-cloud-sdk/lib/third_party/certifi/cacert.pem", "/usr/lib/google-cloud-sdk/lib/third_party/grpc/_cython/_credentials/roots.pem", "~/google-cloud-sdk/lib/third_party/grpc/_cython/_credentials/roots.pem"},
+		title: "gcloud", managed: "gcloud", readers: []string{"gcloud", "gsutil"}},
+	{patterns: []string{"/opt/conda/ssl/cacert.pem", "~/miniconda3/ssl/cacert.pem", "~/anaconda3/ssl/cacert.pem", "~/miniforge3/ssl/cacert.pem", "~/.conda/envs/*/ssl/cacert.pem", "~/miniconda3/envs/*/ssl/cacert.pem", "~/miniforge3/envs/*/ssl/cacert.pem"},
+		title: "conda's OpenSSL", managed: "conda", readers: []string{"programs of the conda environment"}},
+	{patterns: []string{"/opt/homebrew/etc/ca-certificates/cert.pem", "/opt/homebrew/etc/openssl@3/cert.pem", "/usr/local/etc/ca-certificates/cert.pem", "/usr/local/etc/openssl@3/cert.pem", "/home/linuxbrew/.linuxbrew/etc/ca-certificates/cert.pem", "/home/linuxbrew/.linuxbrew/etc/openssl@3/cert.pem"},
+		title: "Homebrew's OpenSSL", managed: "Homebrew, which makes it of the system's roots when it is installed (brew postinstall ca-certificates)", readers: []string{"programs of Homebrew"}},
+	{patterns: []string{"C:/Program Files/Git/mingw64/etc/ssl/certs/ca-bundle.crt", "C:/Program Files/Git/mingw64/ssl/certs/ca-bundle.crt", "C:/Program Files/Git/usr/ssl/certs/ca-bundle.crt"},
+		title: "Git for Windows", managed: "Git for Windows", readers: []string{"Git with http.sslBackend=openssl"}},
+	{patterns: []string{"/usr/lib/ruby/vendor_ruby/rubygems/ssl_certs/*/*.pem", "/usr/lib/ruby/*/rubygems/ssl_certs/*/*.pem", "~/.rbenv/versions/*/lib/ruby/*/rubygems/ssl_certs/*/*.pem", "~/.rvm/rubies/*/lib/ruby/*/rubygems/ssl_certs/*/*.pem"},
+		title: "RubyGems", managed: "RubyGems", readers: []string{"gem, beside what OpenSSL has"}},
+	{patterns: []string{"~/.nvm/versions/node/*/lib/node_modules/*/cacert.pem", "/usr/share/php/composer/ca-bundle/res/cacert.pem", "/usr/share/php/Composer/CaBundle/../res/cacert.pem", "~/.composer/vendor/composer/ca-bundle/res/cacert.pem", "~/.config/composer/vendor/composer/ca-bundle/res/cacert.pem"},
+		title: "Composer", managed: "Composer", readers: []string{"Composer, where the system has no bundle"}},
+	{patterns: []string{"/etc/docker/certs.d/*/*.crt", "~/.docker/certs.d/*/*.crt", "~/.config/docker/certs.d/*/*.crt"}, title: "Docker, for one registry", readers: []string{"Docker"}},
+	{patterns: []string{"/etc/containers/certs.d/*/*.crt", "~/.config/containers/certs.d/*/*.crt"}, title: "Podman, for one registry", readers: []string{"Podman, Skopeo, Buildah"}},
+	{patterns: []string{"/etc/containerd/certs.d/*/*.crt", "/etc/containerd/certs.d/*/*.pem"}, title: "containerd, for one registry", readers: []string{"containerd"}},
+	{patterns: []string{"~/.postgresql/root.crt"}, title: "PostgreSQL's clients", readers: []string{"psql and what uses libpq"}},
+}
+
+// pythons are the places of a package in every Python environment.
+func pythons(file string) (out []string) {
+	for _, dir := range []string{
+		"/usr/lib/python3*/dist-packages", "/usr/lib/python3/dist-packages", "/usr/lib/python3*/site-packages", "/usr/lib64/python3*/site-packages",
+		"/usr/local/lib/python3*/dist-packages", "/usr/local/lib/python3*/site-packages", "/opt/*/lib/python3*/site-packages", "/opt/conda/envs/*/lib/python3*/site-packages",
+		"/opt/homebrew/lib/python3*/site-packages", "/Library/Frameworks/Python.framework/Versions/*/lib/python3*/site-packages",
+		"~/.local/lib/python3*/site-packages", "~/.pyenv/versions/*/lib/python3*/site-packages", "~/.local/share/pipx/venvs/*/lib/python3*/site-packages", "~/.local/pipx/venvs/*/lib/python3*/site-packages",
+		"~/.local/share/uv/tools/*/lib/python3*/site-packages", "~/.local/share/uv/python/*/lib/python3*/site-packages", "~/.virtualenvs/*/lib/python3*/site-packages",
+		"~/miniconda3/lib/python3*/site-packages", "~/miniconda3/envs/*/lib/python3*/site-packages", "~/miniforge3/lib/python3*/site-packages", "~/miniforge3/envs/*/lib/python3*/site-packages", "~/anaconda3/lib/python3*/site-packages",
+		"$VIRTUAL_ENV/lib/python3*/site-packages", "$CONDA_PREFIX/lib/python3*/site-packages",
+		"~/AppData/Local/Programs/Python/*/Lib/site-packages", "~/.venv/lib/python3*/site-packages",
+	} {
+		out = append(out, dir+"/"+file)
+	}
+	return out
+}
+
+// systemBundles are the files of the system's own store, to which packages of
+// distributions link instead of bringing roots along.
+var systemBundles = []string{
+	"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/var/lib/ca-certificates/ca-bundle.pem",
+	"/etc/ca-certificates/extracted/tls-ca-bundle.pem", "/etc/ssl/cert.pem", "/etc/ssl/certs/ca-bundle.crt",
+}
+
+// within are programs whose roots are in no file of their own.
+var within = []struct{ program, why string }{
+	{"node", "Node.js brings roots along inside the program: NODE_USE_SYSTEM_CA=1 or NODE_EXTRA_CA_CERTS adds to them (certtrust env)"},
+	{"npm", "npm has Node's roots, unless cafile is set (certtrust env)"},
+	{"deno", "Deno brings roots along inside the program: DENO_TLS_CA_STORE=system makes it follow the system (certtrust env)"},
+	{"bun", "Bun brings roots along inside the program and reads the system's too: NODE_EXTRA_CA_CERTS adds to them (certtrust env)"},
+	{"ruby", "Ruby follows the system, by OpenSSL's defaults"},
+	{"php", "PHP follows the system, by OpenSSL's defaults, unless openssl.cafile is set"},
+	{"git", "Git follows the system, unless http.sslCAInfo is set"},
+	{"cargo", "Cargo follows the system, unless http.cainfo is set"},
+	{"dotnet", ".NET follows the system on Linux, with what is in ~/.dotnet/corefx/cryptography/x509stores beside it"},
+}
+
+// maxFound is how many bundles are told, and maxMatches how many directories a
+// pattern is taken to name.
+const (
+	maxFound   = 500
+	maxMatches = 2000
+)
+
+// DetectUser returns the bundles below the user's home directory, and the
+// reasons. It runs nothing and changes nothing.
+func DetectUser(ctx context.Context, h *host.Host) ([]store.Store, []string) {
+	return detect(ctx, h, true)
+}
+
+// DetectSystem returns the bundles everywhere else.
+func DetectSystem(ctx context.Context, h *host.Host) ([]store.Store, []string) {
+	return detect(ctx, h, false)
+}
+
+func detect(ctx context.Context, h *host.Host, user bool) (out []store.Store, reasons []string) {
+	because := func(format string, args ...any) {
+		if text := fmt.Sprintf(format, args...); !slices.Contains(reasons, text) {
+			reasons = append(reasons, text)
+		}
+	}
+	home := h.User.Home
+	own := func(p string) bool {
+		return home != "" && home != "/" && !(h.EUID == 0 && h.User.UID == 0) && strings.HasPrefix(p, strings.TrimSuffix(home, "/")+"/")
+	}
+	var system []string
+	for _, p := range systemBundles {
+		if resolved, err := h.Resolve(p); err == nil {
+			system = append(system, resolved)
+		}
+	}
+	seen := map[string]bool{}
+	for _, p := range places {
+		for _, pattern := range p.patterns {
+			for _, file := range glob(ctx, h, pattern) {
+				info, err := h.Stat(file)
+				if err != nil || !info.Mode().IsRegular() {
+					continue
+				}
+				resolved, err := h.Resolve(file)
+				if err != nil || own(file) != user || seen[resolved] || len(out) >= maxFound {
+					continue
+				}
+				seen[resolved] = true
+				switch {
+				case slices.Contains(system, resolved):
+					because("%s (%s) follows the system: it is the system's own bundle", store.Printable(file), p.title)
+					continue
+				case patched(h, file):
+					because("%s (%s) is read by nobody: the distribution has its package follow the system", store.Printable(file), p.title)
+					continue
+				}
+				o := options{title: p.title, scope: store.ScopeSystem, readers: p.readers, managed: p.managed}
+				if user {
+					o.scope, o.owner = store.ScopeUser, h.User.Name
+				}
+				because("%s (%s) does not follow the system", store.Printable(file), p.title)
+				out = append(out, openFile(h, resolved, o))
+			}
+		}
+	}
+	if len(out) == 0 {
+		because("no program was found that has a file of roots for itself")
+	}
+	if !user {
+		for _, w := range within {
+			if _, err := h.LookPath(w.program); err == nil {
+				because("%s", w.why)
+			}
+		}
+	}
+	return out, reasons
+}
+
+// patched reports whether certifi was changed to name the system's bundle, as
+// Debian and others do, whatever file lies beside.
+func patched(h *host.Host, file string) bool {
+	code, err := h.ReadFile(path.Join(path.Dir(file), "core.py"), 1<<18)
+	return err == nil && slices.ContainsFunc(systemBundles, func(p string) bool { return strings.Contains(string(code), p) })
+}
+
+// glob returns what a pattern names.
+func glob(ctx context.Context, h *host.Host, pattern string) []string {
+	first, rest, _ := strings.Cut(pattern, "/")
+	base := "/"
+	switch {
+	case first == "~":
+		if h.User.Home == "" {
+			return nil
+		}
+		base = h.User.Home
+	case strings.HasPrefix(first, "$"):
+		if base = h.Env(first[1:]); h.User.Via != "" || !path.IsAbs(base) {
+			return nil
+		}
+	case strings.HasSuffix(first, ":"):
+		if h.OS != "windows" {
+			return nil
+		}
+		base = first + "/"
+	}
+	found := []string{path.Clean(base)}
+	parts := strings.Split(rest, "/")
+	for i, part := range parts {
+		var next []string
+		for _, dir := range found {
+			if !strings.Contains(part, "*") {
+				next = append(next, path.Join(dir, part))
+				continue
+			}
+			entries, err := h.ReadDir(dir)
+			if err != nil || ctx.Err() != nil {
+				continue
+			}
+			for _, e := range entries {
+				ok, _ := path.Match(part, e.Name())
+				if ok && len(next) < maxMatches && (i == len(parts)-1 || e.IsDir() || e.Type()&fs.ModeSymlink != 0) {
+					next = append(next, path.Join(dir, e.Name()))
+				}
+			}
+		}
+		found = next
+	}
+	return found
+}

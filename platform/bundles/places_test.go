@@ -1,0 +1,99 @@
+package bundles
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/storetest"
+)
+
+// Each bundle is found once, owned by whom it should be, and is for whoever names
+// it; what follows the system is told and is no store.
+func TestPlaces(t *testing.T) {
+	b := newBox(t)
+	pem := string(storetest.NewCA(t).PEM())
+	for _, file := range []string{
+		"/etc/ssl/certs/ca-certificates.crt",
+		"/usr/lib/python3.13/site-packages/certifi/cacert.pem",
+		"/home/user/.pyenv/versions/3.12.1/lib/python3.12/site-packages/pip/_vendor/certifi/cacert.pem",
+		"/usr/lib/google-cloud-sdk/lib/third_party/certifi/cacert.pem",
+		"/etc/docker/certs.d/registry.example:5000/ca.crt",
+		"/home/user/.config/containers/certs.d/registry.example/ca.crt",
+		"/usr/lib/python3/dist-packages/certifi/cacert.pem",
+	} {
+		b.write(file, pem)
+	}
+	b.write("/usr/lib/python3/dist-packages/certifi/core.py", `return "/etc/ssl/certs/ca-certificates.crt"`)
+	linked := "/usr/local/lib/python3.11/site-packages/certifi/cacert.pem"
+	b.write(linked, "")
+	if err := errors.Join(os.Remove(b.file(linked)), os.Symlink("/etc/ssl/certs/ca-certificates.crt", b.file(linked))); err != nil {
+		t.Fatal(err)
+	}
+	user, _ := DetectUser(t.Context(), b.host)
+	system, why := DetectSystem(t.Context(), b.host)
+	want := map[store.ID]string{ // by whom it is owned
+		"file:/usr/lib/python3.13/site-packages/certifi/cacert.pem":                                          "certifi",
+		"file:/usr/lib/google-cloud-sdk/lib/third_party/certifi/cacert.pem":                                  "gcloud",
+		"file:/etc/docker/certs.d/registry.example:5000/ca.crt":                                              "",
+		"file:/home/user/.pyenv/versions/3.12.1/lib/python3.12/site-packages/pip/_vendor/certifi/cacert.pem": "pip",
+		"file:/home/user/.config/containers/certs.d/registry.example/ca.crt":                                 "",
+	}
+	for _, s := range append(user, system...) {
+		i := s.Info()
+		owner, expected := want[i.ID]
+		delete(want, i.ID)
+		w := i.Access.Write
+		if !expected || i.Default || (w != nil) != (owner != "") || w != nil && (w.Kind != store.Managed || !strings.Contains(w.Text, owner)) {
+			t.Errorf("%+v", i)
+		}
+		if (i.Scope == store.ScopeUser) != strings.Contains(i.Location, "/home/user/") {
+			t.Errorf("%s is for the %s", i.ID, i.Scope)
+		}
+		if named := s.(*File).Named().Info(); named.Access.Write != nil {
+			t.Errorf("named: %+v", named.Access.Write)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("not found: %v", want)
+	}
+	for _, part := range []string{linked + " (certifi) follows the system", "dist-packages/certifi/cacert.pem (certifi) is read by nobody"} {
+		if !strings.Contains(strings.Join(why, "\n"), part) {
+			t.Errorf("%q is not among the reasons %q", part, why)
+		}
+	}
+}
+
+// What is no text is read, and not changed.
+func TestOtherFormats(t *testing.T) {
+	b := newBox(t)
+	c := storetest.NewCA(t)
+	b.write("/srv/ca.der", string(c.DER()))
+	s, _, err := OpenFile(b.host, "/srv/ca.der")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for e, err := range s.Entries(t.Context()) {
+		if err != nil || e.Cert.SHA256 != c.Cert().SHA256 {
+			t.Errorf("%+v, %v", e, err)
+		}
+		n++
+	}
+	p, err := s.(store.Editor).Plan(t.Context(), []store.Change{{Fingerprint: c.Cert().SHA256, Absent: true}})
+	if n != 1 || err != nil || len(p.Refused) != 1 || !strings.Contains(p.Refused[0].Reason, "only a text (PEM) is changed") {
+		t.Errorf("%d entries, %+v, %v", n, p, err)
+	}
+	b.write("/srv/damaged.bin", "\x00\x01\x02")
+	s, _, err = OpenFile(b.host, "/srv/damaged.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range s.Entries(t.Context()) {
+		if err == nil {
+			t.Error("nonsense is listed")
+		}
+	}
+}
