@@ -113,7 +113,7 @@ func (p *planner) mendOne(x store.Problem, step *store.Step) bool {
 		if s.link(name) != x.Path || p.st.links[name] == "" || !s.dangles(p.st, name) {
 			return false
 		}
-		if !isHashLink(name) { // those are made of the others
+		if !isHashLink(name) && !s.ofTool(p.st.links[name]) { // those are made anew of what is there
 			p.setAside(x.Path, []byte(p.st.links[name]), step)
 		} else {
 			step.Files = []string{x.Path}
@@ -153,6 +153,12 @@ func (p *planner) mendOne(x store.Problem, step *store.Step) bool {
 		p.edits.rebuild = true
 	}
 	return true
+}
+
+// ofTool reports whether a link that leads to target is one as the tool makes.
+func (s *Store) ofTool(target string) bool {
+	return strings.HasSuffix(target, s.family.suffix) &&
+		(strings.HasPrefix(target, s.family.adminDir+"/") || strings.HasPrefix(target, s.family.vendorDir+"/"))
 }
 
 func (p *planner) mendAnchor(x store.Problem, fp store.Fingerprint, step *store.Step) bool {

@@ -313,8 +313,7 @@ func (s Set) undoable() bool {
 	return s.State() != Begun && slices.ContainsFunc(s.Records, func(r Record) bool { return r.UndoOf == "" && len(r.Undo()) > 0 })
 }
 
-// mends reports whether the set only mended something. Nobody who has asked for
-// the last change to be taken back wants what was broken.
+// mends reports whether the set only mended something.
 func (s Set) mends() bool {
 	return !slices.ContainsFunc(s.Records, func(r Record) bool { return len(r.Plan.Repair) == 0 })
 }
@@ -384,8 +383,9 @@ func (j *Journal) read(ctx context.Context) ([]Set, []problem) {
 
 // Find returns the set whose ID is, or alone begins with, id: store.ErrNotFound
 // if there is none, store.ErrInput if there are several. "" and "last" mean the
-// newest that did something which is still so, other than taking back another or
-// mending, which is taken back only by name; it is an error if one that may be newer cannot be read.
+// newest that did something which is still so, other than taking back another; an
+// interrupted one comes before what has mended it. It is an error if one that
+// may be newer cannot be read.
 func (j *Journal) Find(ctx context.Context, id string) (Set, error) {
 	sets, problems := j.read(ctx)
 	fail := func(err error) (Set, error) {
@@ -396,9 +396,12 @@ func (j *Journal) Find(ctx context.Context, id string) (Set, error) {
 		return Set{}, errors.Join(errs...)
 	}
 	if id == "" || id == "last" {
-		i := slices.IndexFunc(sets, func(s Set) bool { return s.undoable() && !s.mends() })
+		i := slices.IndexFunc(sets, Set.undoable)
 		if i < 0 {
 			return fail(store.Because(store.ErrNotFound, "there is nothing to take back"))
+		}
+		if k := slices.IndexFunc(sets, func(s Set) bool { return s.undoable() && !s.mends() }); k > i && sets[k].State() == Interrupted {
+			i = k
 		}
 		second, _, _ := strings.Cut(sets[i].ID, "-") // within one the IDs have no order
 		if slices.ContainsFunc(problems, func(p problem) bool { return p.set == "" || p.set >= second }) {

@@ -132,7 +132,7 @@ func FuzzParseSettings(f *testing.F) {
 		}
 		for _, r := range s.records {
 			r.describe()
-			r.trust(ca, nil)
+			r.trust(newHeld(ca), nil)
 		}
 		// What was read is written so that it reads the same.
 		text, err := s.encode(nil)

@@ -175,7 +175,7 @@ func (p *planner) change(c store.Change) error {
 	case c.DER == nil:
 		return store.Because(store.ErrNotFound, "the keychain does not hold it, so the certificate itself is needed")
 	default:
-		h = &held{cert: store.NewCert(c.DER), sha1: sha1Of(c.DER)}
+		h = newHeld(store.NewCert(c.DER))
 		if err := p.storable(h); err != nil {
 			return err
 		}
@@ -328,7 +328,7 @@ func (p *planner) wanted(h *held, old *record, kept map[string]any, given bool, 
 		if kept != nil {
 			r = parseRecord(h.sha1, kept)
 		}
-		if r.trust(c, base).Equal(want, c.IsCA()) {
+		if r.trust(h, base).Equal(want, c.IsCA()) {
 			return kept, want, nil
 		}
 	}
@@ -349,7 +349,7 @@ func (p *planner) wanted(h *held, old *record, kept map[string]any, given bool, 
 	if want.Equal(base, c.IsCA()) && !slices.ContainsFunc(entries, func(e entry) bool { return e.own }) {
 		return nil, want, nil
 	}
-	next, err := rewrite(entries, bare, c, base, want)
+	next, err := rewrite(entries, bare, h, base, want)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -362,7 +362,7 @@ func (p *planner) wanted(h *held, old *record, kept map[string]any, given bool, 
 // idle reports whether a record says that a certificate is trusted, and is
 // ignored.
 func (p *planner) idle(h *held, r *record) bool {
-	self := selfSigned(h.cert)
+	self := h.self()
 	return r != nil && (slices.ContainsFunc(r.entries, func(e entry) bool { return e.idle(self) }) || len(r.entries) == 0 && !self && !h.apple)
 }
 

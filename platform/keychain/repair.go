@@ -79,7 +79,7 @@ func (s *Store) findings(st *state) []finding {
 		if r == nil {
 			continue
 		}
-		self := selfSigned(h.cert)
+		self := h.self()
 		switch {
 		case r.bad != "":
 			tell(codeCorrupt, !r.denies(), "its trust settings cannot be understood: %s", r.bad)
@@ -92,7 +92,7 @@ func (s *Store) findings(st *state) []finding {
 			continue
 		}
 		if other := st.other.records[h.sha1]; other != nil {
-			a, b := r.trust(h.cert, st.base(h)), other.trust(h.cert, st.base(h))
+			a, b := r.trust(h, st.base(h)), other.trust(h, st.base(h))
 			if !a.Equal(b, h.cert.IsCA()) {
 				first, heeds := "the user's are heeded by all", ""
 				if s.version.since(11, 0) {

@@ -34,6 +34,7 @@ var scenarios = []struct {
 	{"03 root trusts, with as many dialogs as that version has", rootTrusts},
 	{"04 nobody is there", nobodyThere},
 	{"05 the dialog is cancelled, denied, or hangs", dialogRefused},
+	{"06 behind sudo", behindSudo},
 	{"07 roots, intermediates and leaves", kindsOfCertificates},
 	{"08 a new certificate with an old issuer and serial number", regenerated},
 	{"09 a second time", again},
@@ -54,6 +55,11 @@ var scenarios = []struct {
 }
 
 func TestScenarios(t *testing.T) {
+	for i, s := range scenarios {
+		if !strings.HasPrefix(s.name, fmt.Sprintf("%02d ", i+1)) {
+			t.Errorf("scenario %d is missing", i+1)
+		}
+	}
 	for _, v := range securitytest.Versions() {
 		t.Run(v, func(t *testing.T) {
 			for _, s := range scenarios {
@@ -417,6 +423,21 @@ func (m *mac) failsPartly(s *Store, want ...store.Change) error {
 	}
 	m.wants("nothing is changed", m.describe(), before)
 	return err
+}
+
+// behindSudo is what root sees by itself. That the program asks a process of the
+// user's is tested in package platform.
+func behindSudo(m *mac, _ version) {
+	h := m.Host(0)
+	h.User = host.User{Name: "user", UID: securitytest.UserID, GID: 20, Home: securitytest.Home, Via: "sudo"}
+	s := m.on(h, LoginID)
+	m.wants("obstacle", s.Info().Access.Write.Kind, store.NeedsElevation)
+	m.contains(s.Info().Access.Write.Hint, "--for-user user")
+	_, errs := m.list(s)
+	m.wants("reading", len(errs) == 1 && errors.Is(errs[0], store.ErrPermission), true)
+	for _, line := range m.state().Log {
+		m.t.Fatalf("root has run %s", line)
+	}
 }
 
 func kindsOfCertificates(m *mac, _ version) {
@@ -898,7 +919,7 @@ func settingsOfEverySort(m *mac, _ version) {
 		m.wants(row.name+": wanted", now[row.name].For(store.PurposeTimeStamping), store.Trusted)
 		for _, p := range namedPurposes() {
 			if p != store.PurposeTimeStamping {
-				m.wants(row.name+": "+string(p), now[row.name].For(p), was.records[sha1Of(certs[i].Raw)].trust(certs[i], nil).For(p))
+				m.wants(row.name+": "+string(p), now[row.name].For(p), was.records[sha1Of(certs[i].Raw)].trust(newHeld(certs[i]), nil).For(p))
 			}
 		}
 		if _, has := row.settings[0]["kSecTrustSettingsApplication"]; has {

@@ -378,11 +378,11 @@ func generalRule(entries []entry, selfSigned bool) (store.Rule, bool) {
 
 // trust is what a record makes of a certificate that is trusted as base says
 // without it.
-func (r *record) trust(c *store.Cert, base store.Trust) store.Trust {
+func (r *record) trust(h *held, base store.Trust) store.Trust {
 	if r == nil {
 		return base
 	}
-	return trustOf(r.entries, len(r.entries) == 0, selfSigned(c), base)
+	return trustOf(r.entries, len(r.entries) == 0, h.self(), base)
 }
 
 // trustOf is trust; bare says that the record holds no settings, which means
@@ -462,8 +462,8 @@ func rank(p policy) int {
 
 // rewrite returns the settings that make a record say want, keeping what says
 // so already and what is none of want's business.
-func rewrite(old []entry, bare bool, c *store.Cert, base, want store.Trust) ([]entry, error) {
-	self := selfSigned(c)
+func rewrite(old []entry, bare bool, h *held, base, want store.Trust) ([]entry, error) {
+	c, self := h.cert, h.self()
 	now := trustOf(old, bare, self, base)
 	if bare {
 		old = nil

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/certtrust/certtrust/store"
 )
@@ -29,9 +30,14 @@ type state struct {
 type held struct {
 	cert   *store.Cert
 	sha1   string
-	places []string // the keychains that hold it, the same one twice if it is there twice
-	apple  bool     // Apple put it there
-	lent   bool     // it is in none of the store's keychains: only settings are about it
+	self   func() bool // it is signed by its own key
+	places []string    // the keychains that hold it, the same one twice if it is there twice
+	apple  bool        // Apple put it there
+	lent   bool        // it is in none of the store's keychains: only settings are about it
+}
+
+func newHeld(c *store.Cert) *held {
+	return &held{cert: c, sha1: sha1Of(c.Raw), self: sync.OnceValue(func() bool { return selfSigned(c) })}
 }
 
 // in reports whether the certificate is in a keychain.
@@ -57,7 +63,8 @@ func (st *state) add(item found, keychain string, lent bool) {
 	cert := store.NewCert(item.der)
 	h := st.byCert[cert.SHA256]
 	if h == nil {
-		h = &held{cert: cert, sha1: sha1Of(item.der), lent: lent}
+		h = newHeld(cert)
+		h.lent = lent
 		if twin := st.bySHA1[h.sha1]; twin != nil {
 			// Trust settings could not tell them apart.
 			st.lost = append(st.lost, lost{source, store.Because(store.ErrCorrupt, "another certificate has the same SHA-1 (%s)", twin.cert.SHA256.Short())})
@@ -191,7 +198,7 @@ func (st *state) base(h *held) store.Trust {
 		return store.Trust{}
 	}
 	if r := st.apple.records[h.sha1]; r != nil {
-		return r.trust(h.cert, store.Trust{})
+		return r.trust(h, store.Trust{})
 	}
 	return store.TrustFor(store.Trusted, store.PurposeAny)
 }
@@ -202,7 +209,7 @@ func (st *state) trust(h *held) store.Trust {
 	if r == nil || r.raw == nil {
 		return st.base(h)
 	}
-	return r.trust(h.cert, st.base(h))
+	return r.trust(h, st.base(h))
 }
 
 // digest is that of the state.

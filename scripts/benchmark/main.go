@@ -73,6 +73,9 @@ func measure(certtrust string) error {
 			{"cp, update-ca-certificates", "for n in $(seq 1 100); do cp " + dir + "/$n.crt " + anchors + "/bench-$n.crt; done && update-ca-certificates"},
 		}, 0},
 	}
+	if _, err := exec.LookPath("keytool"); err == nil {
+		works = append(works, keystores(certtrust, dir, one, hundred)...)
+	}
 	server, err := serve(dir)
 	if err != nil {
 		return err

@@ -20,19 +20,18 @@ import (
 type Layout struct {
 	Name    string
 	Tool    string
-	text    string            // what the tool is known by
-	release string            // of os-release
-	os      string            // "" = linux
-	vendor  string            // the directory of the vendor's certificates
-	list    string            // the list of those that are in use
-	sources []string          // the directories that the tool reads
-	blocked []string          // and those of what it leaves out
-	onlyCAs bool              // it leaves out what is no authority, but for p11-kit's objects
-	bundles []string          // what it makes
-	hashes  string            // the directory of hash links that it makes
-	Rereads bool              // what is found there is an anchor, too
-	prefix  string            // of the links by name that these lead to, "" = there are none
-	files   map[string]string // what else there is
+	text    string   // what the tool is known by
+	release string   // of os-release
+	os      string   // "" = linux
+	vendor  string   // the directory of the vendor's certificates
+	list    string   // the list of those that are in use
+	sources []string // the directories that the tool reads
+	blocked []string // and those of what it leaves out
+	onlyCAs bool     // it leaves out what is no authority, but for p11-kit's objects
+	bundles []string // what it makes
+	hashes  string   // the directory of hash links that it makes
+	Rereads bool     // what is found there is an anchor, too
+	prefix  string   // of the links by name that these lead to, "" = there are none
 }
 
 // Layouts returns the layouts of all families that have a tool and are written.

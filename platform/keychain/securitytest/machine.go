@@ -430,10 +430,11 @@ const (
 )
 
 // Install makes the machine's programs be the test binary, which calls [Main]
-// at the beginning of its TestMain.
+// at the beginning of its TestMain. One with the race detector would sleep for a
+// second before it ends, each time.
 func (m *Machine) Install(binary string, uid int) error {
 	for _, program := range []string{Tool, "/bin/launchctl"} {
-		script := fmt.Sprintf("#!/bin/sh\n%s='%s' %s=%d exec '%s' '%s' \"$@\"\n", RootVariable, m.Root, UIDVariable, uid, binary, program)
+		script := fmt.Sprintf("#!/bin/sh\nGORACE=atexit_sleep_ms=0 %s='%s' %s=%d exec '%s' '%s' \"$@\"\n", RootVariable, m.Root, UIDVariable, uid, binary, program)
 		if err := m.put(program, []byte(script)); err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package keychain_test
+package platform_test
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 	"github.com/certtrust/certtrust/store/storetest"
 )
 
-// Scenario 06: under sudo, the user's domain is that of the user behind it. By
+// Under sudo, the user's domain is that of the user behind it. By
 // itself root does not act on it; the program asks a process of that user's.
 func TestBehindSudo(t *testing.T) {
 	for _, version := range securitytest.Versions() {
