@@ -169,6 +169,8 @@ func (c *collector) expand(p string) (string, bool) {
 		return "", false // the files of a user, who is not at that machine
 	case first == "~":
 		base = c.h.User.Home
+	case first == "." && strings.HasPrefix(rest, ".git/"):
+		return c.gitFile(strings.TrimPrefix(rest, ".git/"))
 	case first == ".":
 		base = c.cwd
 	case strings.HasPrefix(first, "$"):
@@ -179,6 +181,38 @@ func (c *collector) expand(p string) (string, bool) {
 		return "", false
 	}
 	return path.Join(base, rest), true
+}
+
+// gitFile returns where a file of the repository lies that the current directory
+// is the top of. In a worktree, .git is a file that says where the repository
+// is, and that says where the part is that all worktrees have in common.
+func (c *collector) gitFile(name string) (string, bool) {
+	if !c.absolute(c.cwd) {
+		return "", false
+	}
+	dir := path.Join(c.cwd, ".git")
+	line := func(file, prefix string) (string, bool) {
+		data, err := c.h.ReadFile(file, maxSettings)
+		text, ok := strings.CutPrefix(strings.TrimSpace(string(data)), prefix)
+		text = c.slashed(strings.TrimSpace(text))
+		if err != nil || !ok || text == "" || strings.ContainsAny(text, "\x00\n") {
+			return "", false
+		}
+		if !c.absolute(text) {
+			text = path.Join(path.Dir(file), text)
+		}
+		return text, true
+	}
+	if info, err := c.h.Stat(dir); err == nil && !info.IsDir() {
+		at, ok := line(dir, "gitdir:")
+		if !ok {
+			return "", false
+		}
+		if dir, ok = line(path.Join(at, "commondir"), ""); !ok {
+			dir = at
+		}
+	}
+	return path.Join(dir, name), true
 }
 
 func (c *collector) slashed(p string) string {

@@ -162,6 +162,9 @@ pip /home/user/.config/pip/pip.conf:6 trusted-host=other.example:8443 disables f
 		}, "PWD=/proj", `
 git /home/user/.gitconfig:7 http.https://git.example/.sslVerify=off disables for https://git.example/
 git /proj/.git/config:2 http.sslCAInfo=/two.pem replaces 2`},
+		{"Git, in a worktree", map[string]string{"/proj/.git": "gitdir: /main/.git/worktrees/proj\n", "/main/.git/worktrees/proj/commondir": "../..\n", "/main/.git/config": "[http]\nsslVerify=false\n"}, "PWD=/proj", `
+git /main/.git/config:2 http.sslVerify=false disables`},
+		{"Git, a file that leads nowhere", map[string]string{"/proj/.git": "something else\n"}, "PWD=/proj", ``},
 		{"Git, one line and no value", map[string]string{"/home/user/.gitconfig": "[http] sslVerify\n[http \"https://b.example\"] sslVerify = no\n"}, "", `
 git /home/user/.gitconfig:2 http.https://b.example.sslVerify=no disables for https://b.example`},
 		{"Git's variables", map[string]string{"/etc/ssl/certs/5ad8a5d6.0": pem, "/my.pem": pem}, "GIT_SSL_NO_VERIFY=|GIT_SSL_CAINFO=/my.pem", `

@@ -166,7 +166,7 @@ func startElevated(args []string) (windows.Handle, error) {
 	case errors.Is(err, windows.ERROR_CANCELLED):
 		return 0, store.Because(store.ErrConsent, "administrator rights were declined in the Windows dialog")
 	case ok != 0:
-		return 0, errors.New("Windows does not tell which program it has started")
+		return 0, errors.New("it is not told which program was started")
 	}
 	return 0, err
 }

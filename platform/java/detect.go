@@ -149,18 +149,20 @@ var insides = []string{"", "Contents/Home", "libexec/openjdk.jdk/Contents/Home",
 
 // findHome returns the installation in a directory, if there is one.
 func findHome(h *host.Host, dir string) (javaHome, bool) {
+	program := "bin/java"
+	if h.OS == "windows" {
+		program = "bin/java.exe"
+	}
 	for _, inside := range insides {
 		at := path.Join(dir, inside)
-		for _, program := range []string{"bin/java", "bin/java.exe"} {
-			if info, err := h.Stat(path.Join(at, program)); err != nil || !info.Mode().IsRegular() {
-				continue
-			}
-			if len((javaHome{dir: at}).keystores(h)) == 0 && !isDir(h, path.Join(at, "lib")) {
-				continue
-			}
-			resolved, err := h.Resolve(at)
-			return javaHome{dir: resolved}, err == nil
+		if info, err := h.Stat(path.Join(at, program)); err != nil || !info.Mode().IsRegular() {
+			continue
 		}
+		if len((javaHome{dir: at}).keystores(h)) == 0 && !isDir(h, path.Join(at, "lib")) {
+			continue
+		}
+		resolved, err := h.Resolve(at)
+		return javaHome{dir: resolved}, err == nil
 	}
 	return javaHome{}, false
 }

@@ -67,7 +67,8 @@ var places = []place{
 	{systems: unixes, vars: []string{"COURSIER_CACHE"}, base: []string{"~/.cache/coursier"}, homes: []string{"jvm/*", "arc/https/*/*/*/*/*/*/*/*/*"}, what: "Coursier"},
 	{base: []string{"~/.jdks"}, homes: []string{"*"}, what: "IntelliJ's downloads"},
 	{systems: linux, vars: []string{"XDG_DATA_HOME"}, base: []string{"~/.local/share"}, homes: []string{"JetBrains/Toolbox/apps/*/jbr", "JetBrains/Toolbox/apps/*/*/*/jbr"}, what: "IDEs", apart: true},
-	{systems: linux, base: []string{"/opt", "/usr/share", "/usr/local"}, homes: []string{"*/jbr", "*/*/jbr"}, what: "IDEs", apart: true},
+	{systems: linux, base: []string{"/opt", "/usr/local"}, homes: []string{"*/jbr", "*/*/jbr"}, what: "IDEs", apart: true},
+	{systems: linux, base: []string{"/usr/share"}, homes: []string{"idea*/jbr", "pycharm*/jbr", "goland*/jbr", "clion*/jbr", "webstorm*/jbr", "rider*/jbr", "android-studio*/jbr", "jetbrains*/*/jbr"}, what: "IDEs", apart: true},
 	{systems: linux, base: []string{"~"}, homes: []string{"android-studio/jbr", "idea*/jbr", "*/android-studio/jbr"}, what: "IDEs", apart: true},
 }
 

@@ -56,6 +56,9 @@ func measure(certtrust string) error {
 	if err != nil {
 		return err
 	}
+	if _, err := exec.LookPath("keytool"); err == nil {
+		works = append(works, keystores(certtrust, dir, one, hundred)...)
+	}
 	server, err := serve(dir)
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ func withKey(t *testing.T, a *authority) (cert, key string) {
 
 func verifyWith(t *testing.T, environ []string, args ...string) verified {
 	t.Helper()
-	cmd := certtrust(append([]string{"verify", "--json"}, args...)...)
+	cmd := certtrust(append([]string{"verify", "--json", "--timeout", "2m"}, args...)...) // of each program
 	cmd.Env = append(cmd.Env, environ...)
 	r := output(t, cmd)
 	var v verified
@@ -169,7 +169,7 @@ func TestVerifyWith(t *testing.T) {
 		}
 
 		// Trusted, and asked at once; the browsers among them.
-		r := expect(t, 3, certtrust("trust", file, "--system", "--verify", "--key", key, "--with", "curl,python,chromium,firefox"))
+		r := expect(t, 3, certtrust("trust", file, "--system", "--verify", "--timeout", "2m", "--key", key, "--with", "curl,python,chromium,firefox"))
 		for _, line := range []string{`(?m)^curl +accepts +accepts +refused`, `(?m)^Python +accepts +accepts +refused`, `(?m)^Chromium +refuses +refuses +refused`, `(?m)^Firefox, a new profile +refuses +refuses +refused`} {
 			if !regexp.MustCompile(line).MatchString(r.stderr) {
 				t.Errorf("%s is not in\n%s", line, r.stderr)

@@ -1,0 +1,109 @@
+package clients
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/store"
+)
+
+// programs makes a machine with programs that do what run does.
+func programs(t *testing.T, run func(name string, c host.Command) (string, int), names ...string) *host.Host {
+	t.Helper()
+	h := machine(t, nil)
+	for _, name := range names {
+		file := filepath.Join(h.Root, "usr", "bin", name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte("#!"), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.Runner = func(_ context.Context, c host.Command) (host.Output, error) {
+		text, code := run(filepath.Base(c.Args[0]), c)
+		out := host.Output{Stderr: []byte(text)}
+		if code != 0 {
+			return out, &host.ExecError{Args: c.Args, ExitCode: code, Stderr: out.Stderr}
+		}
+		return out, nil
+	}
+	return h
+}
+
+// A program that accepts everything verifies nothing, whatever it says of the
+// server that it is asked about.
+func TestControl(t *testing.T) {
+	const refusal = "curl: (60) SSL certificate problem: self-signed certificate"
+	h := programs(t, func(name string, c host.Command) (string, int) {
+		own := slices.Contains(c.Env, "MINE=1")
+		switch last := c.Args[len(c.Args)-1]; {
+		case last == "--version" || name == "openssl" && last == "version":
+			return name + " 1.0\x1b[31m", 0
+		case name == "openssl": // it accepts everything
+			return "", 0
+		case name == "wget": // it never gets there
+			return "no route to host", 4
+		case strings.Contains(last, "localhost"):
+			return refusal, 60
+		case own:
+			return "", 0
+		}
+		return refusal, 60
+	}, "curl", "openssl", "wget")
+	answers, err := Ask(t.Context(), h, Question{Host: "server.example", Port: 443, HTTP: true, Environ: []string{"MINE=1", "PATH=/usr/bin"}, Clients: []string{"curl", "openssl", "wget", "git"}})
+	if err != nil || len(answers) != 4 {
+		t.Fatalf("%+v, %v", answers, err)
+	}
+	by := map[string]Answer{}
+	for _, a := range answers {
+		by[a.Client] = a
+	}
+	if c := by["curl"]; !c.Verifies() || c.Clean.Verdict != Refuses || c.Own.Verdict != Accepts || c.Clean.Words != refusal || strings.Contains(c.Version, "\x1b") {
+		t.Errorf("%+v", c)
+	}
+	if c := by["openssl"]; c.Verifies() || c.Control.Verdict != Accepts {
+		t.Errorf("%+v", c)
+	}
+	if c := by["wget"]; c.Verifies() || c.Clean.Verdict != Unknown || !strings.Contains(c.Clean.Words, "no route") {
+		t.Errorf("%+v", c)
+	}
+	if !by["git"].Absent {
+		t.Errorf("%+v", by["git"])
+	}
+	if _, err := Ask(t.Context(), h, Question{Clients: []string{"no such"}}); !errors.Is(err, store.ErrInput) {
+		t.Errorf("an unknown program: %v", err)
+	}
+}
+
+// Whatever a variable is for, its value names a file that holds what its effect
+// says, and what was set before is told.
+func TestEnvironment(t *testing.T) {
+	h := machine(t, nil)
+	at := Pointers{Extra: "/env/extra.pem", Merged: "/env/merged.pem", Java: "/env/merged.jks", Wget: "/env/wgetrc"}
+	list, _ := Environment(h, []string{"SSL_CERT_FILE=/else\x1b[31m", "JAVA_TOOL_OPTIONS=-Xmx1g -Djavax.net.ssl.trustStore=/old"}, at, true, false)
+	seen := map[string]Variable{}
+	for _, v := range list {
+		if _, twice := seen[v.Name]; twice {
+			t.Errorf("%s is set twice", v.Name)
+		}
+		seen[v.Name] = v
+		if v.Effect == "adds" && strings.Contains(v.Value, at.Merged) || v.Effect == "replaces" && strings.Contains(v.Value, at.Extra) {
+			t.Errorf("%s %s the roots, and is %s", v.Name, v.Effect, v.Value)
+		}
+	}
+	if v := seen["SSL_CERT_FILE"]; v.Now != store.Printable("/else\x1b[31m") {
+		t.Errorf("%+v", v)
+	}
+	if v := seen["JAVA_TOOL_OPTIONS"]; v.Value != "-Xmx1g -Djavax.net.ssl.trustStore=/env/merged.jks" {
+		t.Errorf("%+v", v)
+	}
+	for version, old := range map[string]bool{"v20.1.0": true, "v22.14.9": true, "v22.15.0": false, "v23.8.0": true, "v23.9.0": false, "v24.0.0": false, "?": true} {
+		if NodeIsOld(version) != old {
+			t.Errorf("%s: %t", version, !old)
+		}
+	}
+}
