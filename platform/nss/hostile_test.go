@@ -153,7 +153,7 @@ func TestHostileRows(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, id := range []any{"text", -5, 1 << 40, 1.5, []byte{1}} {
+	for _, id := range []any{"text", -5, int64(1 << 40), 1.5, []byte{1}} {
 		if err := db.Exec(t.Context(), "INSERT INTO nssPublic (id, a0, a11) VALUES (?, x'00000001', ?)", id, c.Raw); err != nil {
 			t.Fatal(err)
 		}

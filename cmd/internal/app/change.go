@@ -11,7 +11,6 @@ import (
 	"github.com/certtrust/certtrust/cmd/internal/render"
 	"github.com/certtrust/certtrust/platform"
 	"github.com/certtrust/certtrust/platform/host"
-	"github.com/certtrust/certtrust/platform/java"
 	"github.com/certtrust/certtrust/platform/journal"
 	"github.com/certtrust/certtrust/store"
 )
@@ -96,11 +95,6 @@ func (ch *change) run(found []platform.Found) error {
 		err = ch.verdict(parts)
 	}
 	return ch.tell(parts, set, err)
-}
-
-// ofSystem tells the system's own store from others that all users share.
-func ofSystem(i store.Info) bool {
-	return i.Scope == store.ScopeSystem && i.Default && i.DerivedFrom == "" && i.Backend != java.Backend
 }
 
 // hold marks what is not done although it could be: all of it if one store
