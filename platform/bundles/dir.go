@@ -288,8 +288,9 @@ func (st *dirState) right(name string, m *member) bool {
 	return is && m != nil && m.text != nil && slices.ContainsFunc(m.blocks, func(b block) bool { return hashes(b.cert, hash) })
 }
 
-// found returns the files that OpenSSL finds by the present hash, by where they lie.
-func (st *dirState) found() map[string]map[string]bool {
+// found returns the certificates that OpenSSL finds, in whatever file: all of
+// them where there are no hashes.
+func (st *dirState) found() map[store.Fingerprint]bool {
 	byHash := map[string]map[int]string{}
 	put := func(name, resolved string) {
 		hash, n, is := hashName(name)
@@ -309,11 +310,22 @@ func (st *dirState) found() map[string]map[string]bool {
 			put(name, l.resolved)
 		}
 	}
-	found := map[string]map[string]bool{}
+	reached := map[string]map[string]bool{} // by hash, where files lie
 	for hash, numbers := range byHash {
-		found[hash] = map[string]bool{}
+		reached[hash] = map[string]bool{}
 		for n := 0; numbers[n] != ""; n++ { // it stops at the first gap
-			found[hash][numbers[n]] = true
+			reached[hash][numbers[n]] = true
+		}
+	}
+	found := map[store.Fingerprint]bool{}
+	for _, m := range st.members {
+		if m.text == nil {
+			continue
+		}
+		for _, b := range m.blocks {
+			if b.cert.Version != 0 && (!st.hashed || reached[certfile.SubjectHash(b.cert)][m.resolved]) {
+				found[b.cert.SHA256] = true
+			}
 		}
 	}
 	return found
@@ -385,7 +397,7 @@ func (d *Dir) Entries(ctx context.Context) iter.Seq2[store.Entry, error] {
 	}
 }
 
-func (d *Dir) fileEntries(st *dirState, found map[string]map[string]bool, name string, yield func(store.Entry, error) bool) bool {
+func (d *Dir) fileEntries(st *dirState, found map[store.Fingerprint]bool, name string, yield func(store.Entry, error) bool) bool {
 	m, file := st.members[name], path.Join(d.path, name)
 	if m.err != nil {
 		return yield(store.Entry{Source: store.Source{Kind: "file", Path: file}}, &store.Error{Op: "read", Store: d.info.ID, Path: file, Err: m.err})
@@ -410,9 +422,9 @@ func (d *Dir) fileEntries(st *dirState, found map[string]map[string]bool, name s
 		if ownName(b.cert) == name {
 			e.Origin.By = store.ByCerttrust
 		}
-		if st.hashed && !found[certfile.SubjectHash(b.cert)][m.resolved] {
+		if !found[b.cert.SHA256] {
 			e.Trust = nil
-			tell(problem("no-hash-link", "no link by the hash of its subject leads to it, so OpenSSL does not find it"))
+			tell(problem("no-hash-link", "no link by the hash of its subject leads to this certificate, so OpenSSL does not find it"))
 		}
 		if m.key {
 			tell(problem("private-key", "a private key lies in the same file"))

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/certfile"
 )
@@ -62,8 +63,7 @@ func (p *dirPlan) change(c store.Change) error {
 	}
 	var in []string // the files that hold it
 	var cert *store.Cert
-	reached := false
-	found := p.found()
+	reached := p.found()[c.Fingerprint]
 	for _, name := range slices.Sorted(maps.Keys(p.members)) {
 		m := p.members[name]
 		if m.text == nil || c.Item != "" && c.Item != name && c.Item != path.Join(p.d.path, name) {
@@ -72,7 +72,6 @@ func (p *dirPlan) change(c store.Change) error {
 		for _, b := range m.blocks {
 			if b.cert.SHA256 == c.Fingerprint {
 				cert = b.cert
-				reached = reached || !p.before.hashed || found[certfile.SubjectHash(cert)][m.resolved]
 				if !slices.Contains(in, name) {
 					in = append(in, name)
 				}
@@ -127,7 +126,7 @@ func (p *dirPlan) add(cert *store.Cert, in []string) error {
 		}
 		files = append(files, name)
 	}
-	if p.before.hashed {
+	if p.hashed {
 		hash := certfile.SubjectHash(cert)
 		changed, err := p.renumber(hash, name, -1)
 		if err != nil {
@@ -196,8 +195,10 @@ func (p *dirPlan) renumber(hash, add string, at int) (changed []string, err erro
 	var have []place
 	for name, l := range p.links {
 		h, n, _ := hashName(name)
-		_, m := p.at(l.resolved)
-		if h == hash && l.resolved != "" && p.rightFor(hash, m) {
+		if h != hash || l.resolved == "" {
+			continue
+		}
+		if _, m := p.at(l.resolved); p.rightFor(hash, m) {
 			have = append(have, place{n, l, false})
 		}
 	}
@@ -394,7 +395,7 @@ func (p *dirPlan) restore(c store.Change, cert *store.Cert) error {
 	if back.err != nil || back.key || len(back.blocks) == 0 || slices.ContainsFunc(back.blocks, not) {
 		return store.Because(store.ErrInput, "the content that is given is not that of this certificate")
 	}
-	if _, _, isHash := hashName(kept.Name); kept.Name == "" || strings.ContainsAny(kept.Name, "/\\\x00") || strings.HasPrefix(kept.Name, ".") || !isHash && !kept.Part && !hasEnding(kept.Name, endings) {
+	if kept.Name == "" || strings.ContainsAny(kept.Name, "/\\\x00") || kept.Name == "." || kept.Name == ".." || strings.HasPrefix(kept.Name, host.TempPrefix) {
 		return store.Because(store.ErrInput, "the content that is given has the name of no such file")
 	}
 	m := p.members[kept.Name]

@@ -1,6 +1,7 @@
 package bundles
 
 import (
+	"encoding/base64"
 	"errors"
 	"os"
 	"os/exec"
@@ -326,5 +327,63 @@ func TestDirOpenSSL(t *testing.T) {
 			accepted()
 			rehashed()
 		})
+	}
+}
+
+// A certificate in a file that others share, one in a file of two names, and
+// one that no link leads to: each is done by its DER alone and can be undone.
+func TestDirFiles(t *testing.T) {
+	b := newBox(t)
+	one, two, twin := storetest.NewCA(t), storetest.NewCA(t), storetest.NewCA(t, storetest.CN("Twin"))
+	b.write(dirPath+"/both.pem", "# both\n"+string(one.PEM())+"# between\n"+string(two.PEM()))
+	b.link("both.pem", dirPath+"/"+certfile.SubjectHash(one.Cert())+".0")
+	b.link("both.pem", dirPath+"/"+certfile.SubjectHash(two.Cert())+".0")
+	b.write(dirPath+"/twin.pem", string(twin.PEM()))
+	b.write(dirPath+"/again.txt", string(twin.PEM()))
+	s := openDir(t, b.host, dirPath)
+	for _, step := range []struct {
+		name   string
+		want   store.Change
+		shows  []string
+		hidden []string
+	}{
+		{"one of two", change(one.Cert(), true), []string{"# both", "# between", certfile.SubjectHash(two.Cert()) + ".0 -> both.pem"}, []string{certfile.SubjectHash(one.Cert()) + ".0"}},
+		{"what lies there", change(twin.Cert(), false), []string{certfile.SubjectHash(twin.Cert()) + ".0 -> twin.pem"}, []string{ownName(twin.Cert())}},
+		{"in two files", change(twin.Cert(), true), nil, []string{"twin.pem", "again.txt"}},
+	} {
+		before := b.snapshot(dirPath)
+		receipt := mustDo(t, s, step.want)
+		after := b.snapshot(dirPath)
+		for _, part := range step.shows {
+			if !strings.Contains(after, part) {
+				t.Errorf("%s: no %q in\n%s", step.name, part, after)
+			}
+		}
+		for _, part := range step.hidden {
+			if strings.Contains(after, part) {
+				t.Errorf("%s: %q is in\n%s", step.name, part, after)
+			}
+		}
+		mustDo(t, s, receipt.Undo...)
+		if now := b.snapshot(dirPath); now != before {
+			t.Errorf("%s: undone it is\n%s\nand was\n%s", step.name, now, before)
+		}
+	}
+	bad := change(one.Cert(), false)
+	bad.DER = one.DER()
+	mustDo(t, s, change(one.Cert(), true))
+	for _, content := range []string{
+		`{"name":"../x.pem","text":""}`,
+		`{"name":"/etc/x.pem","text":"` + base64.StdEncoding.EncodeToString(one.PEM()) + `"}`,
+		`{"name":"..","text":"` + base64.StdEncoding.EncodeToString(one.PEM()) + `"}`,
+		`{"name":"x.pem","text":"` + base64.StdEncoding.EncodeToString(one.PEM()) + `","links":["../../x"]}`,
+		`{"name":".certtrust-x.pem","text":"` + base64.StdEncoding.EncodeToString(one.PEM()) + `"}`,
+		`{"name":"twin.pem","text":"` + base64.StdEncoding.EncodeToString(one.PEM()) + `"}`,
+		`{"name":"x.pem","text":"` + base64.StdEncoding.EncodeToString(two.PEM()) + `"}`,
+	} {
+		bad.Content = []byte(content)
+		if p, err := s.Plan(t.Context(), []store.Change{bad}); err != nil || len(p.Refused) != 1 || !p.Empty() {
+			t.Errorf("%.40s: %+v, %v", content, p.Steps, err)
+		}
 	}
 }
