@@ -1,6 +1,6 @@
 // Package rpm reads which files belong to which package out of rpm's database,
-// where that is a SQLite file. It runs nothing and changes nothing, and does not
-// trust what it reads.
+// where that is a SQLite file. It runs nothing, changes nothing but SQLite's lock,
+// and does not trust what it reads.
 package rpm
 
 import (
@@ -57,7 +57,8 @@ func Files(ctx context.Context, h *host.Host, below []string, each func(File)) e
 
 // read is Files of one database.
 func read(ctx context.Context, h *host.Host, file string, below []string, each func(File)) error {
-	// SQLite would make the index of the log that rpm keeps, if there is none.
+	// A reader's lock is in the index of the log, which rpm keeps. Where there is
+	// none, SQLite would make one.
 	open := sqlite.Glance
 	if !sqlite.Exists(h, file+"-shm") {
 		open = sqlite.ReadImage
