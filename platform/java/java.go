@@ -342,6 +342,27 @@ func (s *Store) vendor(st *state) func(certfile.KeystoreEntry) store.Origin {
 		case strings.HasSuffix(e.Alias, " [jdk]") || made[e.Made()] >= many:
 			return store.Origin{By: store.ByVendor, Detail: s.o.title}
 		}
+		if by := otherTool(e); by != "" {
+			return store.Origin{By: store.ByAdmin, Detail: by}
+		}
 		return store.Origin{By: store.ByUnknown}
 	}
+}
+
+// otherTool returns the program that makes such an alias: the library of step
+// and Caddy, as mkcert before it, makes one of a name and the serial number.
+// Case does not count in a keystore.
+func otherTool(e certfile.KeystoreEntry) string {
+	if e.Cert == nil || e.Cert.Serial == nil {
+		return ""
+	}
+	name, is := strings.CutSuffix(e.Alias, " "+e.Cert.Serial.String())
+	switch {
+	case !is:
+	case strings.EqualFold(name, "mkcert development CA"):
+		return "mkcert"
+	case strings.EqualFold(name, e.Cert.Label()), strings.EqualFold(name, "Truststore Development CA"):
+		return "step, Caddy or another user of smallstep/truststore"
+	}
+	return ""
 }

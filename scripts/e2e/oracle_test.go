@@ -166,6 +166,59 @@ func TestLibraryOracle(t *testing.T) {
 	})
 }
 
+// The same of Java's keystore, in a tree that is a Java's own: what the library
+// has keytool put in, and the reverse. keytool says what there is.
+func TestJavaLibraryOracle(t *testing.T) {
+	Overlay(t, func(t *testing.T) {
+		need(t, "keytool")
+		const home, keystore = "/root/jdk", "/root/jdk/lib/security/cacerts"
+		must(t, command("sh", "-c", `set -e; mkdir -p "$0/bin" "$0/lib/security"; real=$(readlink -f "$(command -v keytool)")
+			ln -s "$real" "$0/bin/keytool"; cp -L "${real%/bin/keytool}/lib/security/cacerts" "$1"`, home, keystore))
+		truststore := func(do string, a *authority) {
+			t.Helper()
+			cmd := command(kitDir+"/e2e", do, a.file, "java")
+			cmd.Env = append(cmd.Env, roleVar+"=library", "JAVA_HOME="+home)
+			must(t, cmd)
+		}
+		// holds counts the entries with a certificate.
+		holds := func(when string, a *authority, want int) {
+			t.Helper()
+			list := must(t, command("keytool", "-list", "-keystore", keystore, "-storepass", "changeit")).stdout
+			if n := strings.Count(strings.ToLower(strings.ReplaceAll(list, ":", "")), a.fingerprint); n != want {
+				t.Errorf("%s: keytool lists it %d times, want %d", when, n, want)
+			}
+		}
+		at := "java:" + keystore
+		for _, name := range []string{"Smallstep Java", "Smallstep -alias 'b' (c), d"} {
+			a := newAuthority(t, name)
+			truststore("install", a)
+			holds("installed by the library", a, 1)
+			if got := listedIn(t, a.fingerprint, "--store", at)[at]; !strings.Contains(got, "smallstep/truststore") {
+				t.Errorf("it is listed as from %q", got)
+			}
+			expect(t, 0, certtrust("remove", "--yes", "--store", at, a.fingerprint))
+			holds("removed by certtrust", a, 0)
+			expect(t, 0, certtrust("undo"))
+			holds("undone", a, 1)
+			truststore("uninstall", a) // which goes by the alias
+			holds("uninstalled by the library", a, 0)
+			// And the other way round: the library sees it, adds no second, and
+			// takes away only what it put in.
+			expect(t, 0, certtrust("trust", "--yes", "--store", at, a.file))
+			holds("trusted by certtrust", a, 1)
+			truststore("install", a)
+			holds("installed where it is", a, 1)
+			truststore("uninstall", a)
+			holds("uninstalled where certtrust put it", a, 1)
+			if got := listedIn(t, a.fingerprint, "--store", at)[at]; !strings.HasPrefix(got, "certtrust") {
+				t.Errorf("it is listed as from %q", got)
+			}
+			expect(t, 0, certtrust("remove", "--yes", "--store", at, a.fingerprint))
+			holds("removed by certtrust again", a, 0)
+		}
+	})
+}
+
 // The same of mkcert.
 func TestMkcertOracle(t *testing.T) {
 	Overlay(t, func(t *testing.T) {
