@@ -72,6 +72,7 @@ func Backends() []Backend {
 		{Name: java.Backend, Detect: detection(java.DetectSystem)},
 		{Name: bundles.FileBackend, Scopes: []store.Scope{store.ScopeUser}, OnDemand: true, Detect: detection(bundles.DetectUser), Place: bundles.OpenFile},
 		{Name: bundles.FileBackend, OnDemand: true, Detect: detection(bundles.DetectSystem)},
+		{Name: bundles.DirBackend, Detect: nowhere, Place: bundles.OpenDir},
 		{Name: nss.BuiltinBackend, Detect: detection(nss.DetectBuiltin)},
 		{Name: browser.ProfileBackend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(browser.DetectProfiles)},
 		{Name: browser.PolicyBackend, Detect: detection(browser.DetectPolicies)},

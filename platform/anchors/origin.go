@@ -2,6 +2,7 @@ package anchors
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
 	"path"
 	"regexp"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/certtrust/certtrust/platform/rpm"
 	"github.com/certtrust/certtrust/store"
 )
 
@@ -44,6 +46,7 @@ const byHand = "by hand"
 
 // origins tells who put an anchor there.
 type origins struct {
+	ctx      context.Context
 	s        *base
 	versions map[string]string // path -> package and version
 	looked   bool              // every package was looked at that was installed since then
@@ -51,7 +54,7 @@ type origins struct {
 	sealed   bool // there are packages that cannot be looked at
 }
 
-func (s *base) newOrigins() *origins { return &origins{s: s} }
+func (s *base) newOrigins(ctx context.Context) *origins { return &origins{ctx: ctx, s: s} }
 
 func (o *origins) of(a anchor, c *store.Cert) store.Origin {
 	if a.vendor {
@@ -110,34 +113,38 @@ func (o *origins) owner(file string) (pkg string, known bool) {
 	}
 	o.looked, o.since = true, since
 	for _, m := range managers {
-		if o.s.exists(m.at) {
+		if slices.ContainsFunc(m.at, o.s.exists) {
 			m.load(o, since)
 		}
 	}
 	return o.versions[file], !o.sealed || o.versions[file] != ""
 }
 
-// managers are the package managers, by where their records are.
+// managers are the package managers, by where their records may be.
 var managers = []struct {
-	at   string
+	at   []string
 	load func(o *origins, since time.Time)
 }{
-	{dpkgLists, func(o *origins, since time.Time) {
+	{[]string{dpkgLists}, func(o *origins, since time.Time) {
 		_ = o.s.host.EachFile(dpkgLists, ".list", since, maxFile, func(name string, data []byte) bool {
 			o.dpkg(name, data)
 			return true
 		})
 	}},
-	{"/var/lib/pacman/local", (*origins).pacman},
-	{"/lib/apk/db/installed", func(o *origins, _ time.Time) { o.apk("/lib/apk/db/installed") }},
-	{"/usr/lib/apk/db/installed", func(o *origins, _ time.Time) { o.apk("/usr/lib/apk/db/installed") }},
-	// Databases.
-	{"/var/lib/rpm", (*origins).seal},
-	{"/usr/lib/sysimage/rpm", (*origins).seal},
-	{"/var/db/pkg/local.sqlite", (*origins).seal},
+	{[]string{"/var/lib/pacman/local"}, (*origins).pacman},
+	{[]string{"/lib/apk/db/installed"}, func(o *origins, _ time.Time) { o.apk("/lib/apk/db/installed") }},
+	{[]string{"/usr/lib/apk/db/installed"}, func(o *origins, _ time.Time) { o.apk("/usr/lib/apk/db/installed") }},
+	{rpm.Places, (*origins).rpm},
+	{[]string{"/var/db/pkg/local.sqlite"}, func(o *origins, _ time.Time) { o.sealed = true }},
 }
 
-func (o *origins) seal(time.Time) { o.sealed = true }
+// rpm reads rpm's database, if it is of the kind that can be.
+func (o *origins) rpm(time.Time) {
+	err := rpm.Files(o.ctx, o.s.host, o.dirs(), func(f rpm.File) {
+		o.note(f.Path, strings.TrimSpace(f.Package+" "+f.Version))
+	})
+	o.sealed = o.sealed || err != nil
+}
 
 // dirs are the directories whose files' packages are asked for.
 func (o *origins) dirs() []string {

@@ -5,12 +5,20 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/certtrust/certtrust/platform/rpm/rpmtest"
 	"github.com/certtrust/certtrust/store"
 )
 
 // Which package a file is of is read out of the package manager's records, as
-// far as these are text.
+// far as these can be.
 func TestOwners(t *testing.T) {
+	rpms, err := rpmtest.Database(t.Context(),
+		rpmtest.Package{Name: "other", Version: "1", Release: "1", Files: []rpmtest.File{{Path: "/usr/bin/x"}}},
+		rpmtest.Package{Name: "corp-ca", Version: "2.0", Release: "1", Files: []rpmtest.File{
+			{Path: "/etc/pki/ca-trust/source/anchors/corp.crt"}, {Path: "/etc/pki/trust/anchors/corp.crt"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		layout, record, text string
 		by                   store.OriginBy
@@ -21,6 +29,11 @@ func TestOwners(t *testing.T) {
 			store.ByVendor, "corp-ca 2.0-r1"},
 		{"arch", "/var/lib/pacman/local/corp-ca-2.0-1/files", "%FILES%\netc/\netc/ca-certificates/trust-source/anchors/corp.crt\n", store.ByVendor, "corp-ca 2.0-1"},
 		{"fedora", "/usr/lib/sysimage/rpm/rpmdb.sqlite", "SQLite format 3\x00", store.ByAdmin, "by hand or by a package"},
+		{"fedora", "/usr/lib/sysimage/rpm/rpmdb.sqlite", string(rpms), store.ByVendor, "corp-ca 2.0-1"},
+		{"suse", "/var/lib/rpm/rpmdb.sqlite", string(rpms), store.ByVendor, "corp-ca 2.0-1"},
+		{"fedora", "/var/lib/rpm/Packages", "\x00\x00", store.ByAdmin, "by hand or by a package"},
+		{"suse", "/usr/lib/sysimage/rpm/Packages.db", "RpmP", store.ByAdmin, "by hand or by a package"},
+		{"fedora", "/var/lib/rpm/.rpm.lock", "", store.ByAdmin, "by hand"},
 		{"suse", "/usr/share/nothing", "", store.ByAdmin, "by hand"},
 	} {
 		t.Run(c.layout, func(t *testing.T) {

@@ -95,7 +95,7 @@ func (s *Store) Entries(ctx context.Context) iter.Seq2[store.Entry, error] {
 			yield(store.Entry{}, s.fail("read", "", err))
 			return
 		}
-		s.entries(st, s.newOrigins().of, yield)
+		s.entries(st, s.newOrigins(ctx).of, yield)
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 
 	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/platform/rpm/rpmtest"
 	"github.com/certtrust/certtrust/platform/wincert"
 	"github.com/certtrust/certtrust/platform/wincert/wincerttest"
 	"github.com/certtrust/certtrust/store"
@@ -207,7 +208,20 @@ func TestPackages(t *testing.T) {
 	fmt.Fprintf(z, "#mtree\n/set type=file\n./usr/share/ca-certificates/mozilla/a.crt time=1.0 sha256digest=%x\n./usr/share/ca-certificates/mozilla/b\\040b.crt sha256digest=%x\n./usr/share/ca-certificates/mozilla/gone.crt sha256digest=%x\n./usr/bin/tool sha256digest=00\n", sha256.Sum256(a), sha256.Sum256(b), sha256.Sum256(gone))
 	z.Close()
 	sha := func(b []byte) string { s := sha1.Sum(b); return base64.StdEncoding.EncodeToString(s[:]) }
+	rpms, err := rpmtest.Database(t.Context(),
+		rpmtest.Package{Name: "other", Version: "1", Release: "1", Files: []rpmtest.File{{Path: vendorDir + "/a.crt", Digest: fmt.Sprintf("%x", md5.Sum(b))}}},
+		rpmtest.Package{Name: "ca-certificates", Version: "20240618", Release: "1", Algorithm: 8, Files: []rpmtest.File{
+			{Path: vendorDir + "/a.crt", Digest: fmt.Sprintf("%x", sha256.Sum256(a))},
+			{Path: vendorDir + "/b b.crt", Digest: fmt.Sprintf("%x", sha256.Sum256(b))},
+			{Path: vendorDir + "/gone.crt", Digest: fmt.Sprintf("%x", sha256.Sum256(gone))},
+			{Path: vendorDir + "/settings", Digest: fmt.Sprintf("%x", sha256.Sum256(b)), Flags: 1},
+			{Path: "/usr/bin/tool", Digest: fmt.Sprintf("%x", sha256.Sum256(b))},
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, records := range map[string]map[string][]byte{
+		"rpm":    {"/usr/lib/sysimage/rpm/rpmdb.sqlite": rpms, vendorDir + "/settings": []byte("changed"), "/usr/bin/zypper": {}},
 		"dpkg":   {"/var/lib/dpkg/info/ca-certificates.md5sums": fmt.Appendf(nil, "%x  usr/share/ca-certificates/mozilla/a.crt\n%x  usr/share/ca-certificates/mozilla/b b.crt\n%x  usr/share/ca-certificates/mozilla/gone.crt\n00  usr/bin/tool\n", md5.Sum(a), md5.Sum(b), md5.Sum(gone))},
 		"apk":    {"/lib/apk/db/installed": fmt.Appendf(nil, "P:other\nF:usr/share/ca-certificates/mozilla\nR:a.crt\nZ:Q1AAAA\n\nP:ca-certificates\nV:1\nF:usr/share/ca-certificates/mozilla\nR:a.crt\nZ:Q1%s\nR:b b.crt\nZ:Q1%s\nR:gone.crt\nZ:Q1%s\nF:usr/bin\nR:tool\nZ:Q1AA\n\nP:last\n", sha(a), sha(b), sha(gone))},
 		"pacman": {"/var/lib/pacman/local/ca-certificates-20240618-1/mtree": mtree.Bytes(), "/var/lib/pacman/local/ca-certificates-utils-1-1/mtree": {}},
@@ -222,7 +236,7 @@ func TestPackages(t *testing.T) {
 			for _, m := range look(t, h, stores).Modified {
 				got = append(got, fmt.Sprintf("%s %s %v %s", m.Path, m.Package, m.Missing, m.Reinstall))
 			}
-			if len(got) != 2 || !strings.HasPrefix(got[0], vendorDir+"/b b.crt ca-certificates false ") || !strings.HasPrefix(got[1], vendorDir+"/gone.crt ca-certificates true ") {
+			if len(got) != 2 || !strings.HasPrefix(got[0], vendorDir+"/b b.crt ca-certificates false ") || !strings.HasPrefix(got[1], vendorDir+"/gone.crt ca-certificates true ") || !strings.HasSuffix(got[0], " ca-certificates") {
 				t.Errorf("%q", got)
 			}
 		})

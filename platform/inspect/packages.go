@@ -7,18 +7,21 @@ import (
 	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
+	"github.com/certtrust/certtrust/platform/rpm"
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/audit"
 )
@@ -31,21 +34,38 @@ const (
 // manager is a package manager that keeps digests of its files.
 type manager struct {
 	name string
-	// digests returns the files of a package with their digests, in the form
-	// that digest writes; nil if it does not have the package.
-	digests   func(i *inspector, pkg string) (map[string]string, error)
-	digest    func(data []byte) string
-	reinstall func(pkg string) string
+	// digests returns the files of a package with their digests in hexadecimal,
+	// at least those in some directories; nil if it does not have the package.
+	digests func(i *inspector, pkg string, dirs map[string]bool) (map[string]string, error)
+	// reinstall are commands that install a package anew, by the program that
+	// there has to be for it, "" for none.
+	reinstall []struct{ program, command string }
 }
 
 // managers are in the order in which they are looked at.
 var managers = []manager{
-	{"dpkg", dpkgDigests, func(b []byte) string { return fmt.Sprintf("%x", md5.Sum(b)) },
-		func(pkg string) string { return "apt-get install --reinstall --yes " + pkg }},
-	{"apk", apkDigests, func(b []byte) string { return fmt.Sprintf("%x", sha1.Sum(b)) },
-		func(pkg string) string { return "apk fix --reinstall " + pkg }},
-	{"pacman", pacmanDigests, func(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) },
-		func(pkg string) string { return "pacman -S --noconfirm " + pkg }},
+	{"dpkg", dpkgDigests, []struct{ program, command string }{{"", "apt-get install --reinstall --yes "}}},
+	{"apk", apkDigests, []struct{ program, command string }{{"", "apk fix --reinstall "}}},
+	{"pacman", pacmanDigests, []struct{ program, command string }{{"", "pacman -S --noconfirm "}}},
+	{"rpm", rpmDigests, []struct{ program, command string }{
+		{"/usr/bin/dnf", "dnf reinstall -y "}, {"/usr/bin/zypper", "zypper --non-interactive install --force "},
+		{"/usr/bin/tdnf", "tdnf reinstall -y "}, {"/usr/bin/microdnf", "microdnf reinstall -y "}, {"/usr/bin/yum", "yum reinstall -y "}}},
+}
+
+// sums are the digests that package managers keep, by their length in bytes.
+var sums = map[int]func([]byte) []byte{
+	md5.Size:       func(b []byte) []byte { s := md5.Sum(b); return s[:] },
+	sha1.Size:      func(b []byte) []byte { s := sha1.Sum(b); return s[:] },
+	sha256.Size224: func(b []byte) []byte { s := sha256.Sum224(b); return s[:] },
+	sha256.Size:    func(b []byte) []byte { s := sha256.Sum256(b); return s[:] },
+	sha512.Size384: func(b []byte) []byte { s := sha512.Sum384(b); return s[:] },
+	sha512.Size:    func(b []byte) []byte { s := sha512.Sum512(b); return s[:] },
+}
+
+// hasDigest reports whether a file's content has a digest.
+func hasDigest(data []byte, want string) bool {
+	sum := sums[len(want)/2]
+	return sum != nil && hex.EncodeToString(sum(data)) == want
 }
 
 // packageName is what can be put into a command, and into a path.
@@ -84,7 +104,7 @@ func (i *inspector) packages() {
 // compare looks at the files of a package in some directories.
 func (i *inspector) compare(s *audit.Store, pkg string, dirs map[string]bool) {
 	for _, m := range managers {
-		digests, err := m.digests(i, pkg)
+		digests, err := m.digests(i, pkg, dirs)
 		if err != nil {
 			i.failed(err)
 			continue
@@ -92,11 +112,18 @@ func (i *inspector) compare(s *audit.Store, pkg string, dirs map[string]bool) {
 		if digests == nil {
 			continue
 		}
+		reinstall := ""
+		for _, r := range m.reinstall {
+			if _, err := i.h.Stat(r.program); r.program == "" || err == nil {
+				reinstall = r.command + pkg
+				break
+			}
+		}
 		for file, want := range digests {
 			if !dirs[path.Dir(file)] || i.ctx.Err() != nil {
 				continue
 			}
-			mod := audit.Modified{Store: s.Info.ID, Path: file, Package: pkg, Reinstall: m.reinstall(pkg)}
+			mod := audit.Modified{Store: s.Info.ID, Path: file, Package: pkg, Reinstall: reinstall}
 			data, err := i.h.ReadFile(file, maxFile)
 			switch {
 			case errors.Is(err, fs.ErrNotExist):
@@ -104,7 +131,7 @@ func (i *inspector) compare(s *audit.Store, pkg string, dirs map[string]bool) {
 			case err != nil:
 				i.failed(err)
 				continue
-			case m.digest(data) == want:
+			case hasDigest(data, want):
 				continue
 			}
 			i.facts.Modified = append(i.facts.Modified, mod)
@@ -114,7 +141,7 @@ func (i *inspector) compare(s *audit.Store, pkg string, dirs map[string]bool) {
 }
 
 // dpkgDigests reads what dpkg has (deb-md5sums(5)).
-func dpkgDigests(i *inspector, pkg string) (map[string]string, error) {
+func dpkgDigests(i *inspector, pkg string, _ map[string]bool) (map[string]string, error) {
 	for _, name := range []string{pkg, pkg + ":amd64", pkg + ":arm64", pkg + ":all"} {
 		data, err := i.h.ReadFile("/var/lib/dpkg/info/"+name+".md5sums", maxRecords)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -136,7 +163,7 @@ func dpkgDigests(i *inspector, pkg string) (map[string]string, error) {
 // apkDigests reads what apk has: of each package "P:" is the name, "F:" a
 // directory, "R:" a file in it, "Z:Q1" the base64 of its SHA-1
 // (https://wiki.alpinelinux.org/wiki/Apk_spec).
-func apkDigests(i *inspector, pkg string) (map[string]string, error) {
+func apkDigests(i *inspector, pkg string, _ map[string]bool) (map[string]string, error) {
 	data, err := i.h.ReadFile("/lib/apk/db/installed", maxRecords)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -171,7 +198,7 @@ func apkDigests(i *inspector, pkg string) (map[string]string, error) {
 var mtreeEscape = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\\[0-7]{3}`) })
 
 // pacmanDigests reads what pacman has: a compressed mtree(5) for each package.
-func pacmanDigests(i *inspector, pkg string) (map[string]string, error) {
+func pacmanDigests(i *inspector, pkg string, _ map[string]bool) (map[string]string, error) {
 	const local = "/var/lib/pacman/local"
 	list, err := i.h.ReadDir(local)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -216,4 +243,24 @@ func pacmanDigests(i *inspector, pkg string) (map[string]string, error) {
 		return out, nil
 	}
 	return nil, nil
+}
+
+// rpmDigests reads what rpm has.
+func rpmDigests(i *inspector, pkg string, dirs map[string]bool) (map[string]string, error) {
+	var out map[string]string
+	err := rpm.Files(i.ctx, i.h, slices.Collect(maps.Keys(dirs)), func(f rpm.File) {
+		if f.Package != pkg {
+			return
+		}
+		if out == nil {
+			out = map[string]string{}
+		}
+		if f.Digest != "" {
+			out[f.Path] = f.Digest
+		}
+	})
+	if errors.Is(err, store.ErrUnsupported) {
+		err = nil
+	}
+	return out, err
 }

@@ -32,6 +32,7 @@ var ofProblem = map[string]problemRow{
 	"stray-file":           {"drift.stray_file", Medium, strayFile},
 	"stray-backup":         {"drift.stray_file", Medium, nil},
 	"no-hash-link":         {"store.ineffective", Medium, nil},
+	"wrong-hash-link":      {"store.ineffective", Low, nil},
 	"same-name":            {"store.ineffective", Medium, otherName},
 	"not-pem":              {"store.ineffective", Medium, reimported},
 	"several-certificates": {"store.ineffective", Low, reimported},
