@@ -3,7 +3,9 @@ package anchors
 import (
 	"bytes"
 	"io/fs"
+	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -66,6 +68,23 @@ func (s *base) file(path string, info fs.FileInfo) (cachedFile, error) {
 	c.files[path] = now
 	c.mu.Unlock()
 	return now, nil
+}
+
+// dirAt returns what the hash directory has, if that is what it was when it was
+// read: a link cannot be changed without its directory.
+func (c *cache) dirAt(mark host.Mark) (links map[string]string, others []string, same bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !mark.Settled || mark != c.dir {
+		return nil, nil, false
+	}
+	return maps.Clone(c.links), slices.Clone(c.others), true
+}
+
+func (c *cache) keepDir(mark host.Mark, links map[string]string, others []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dir, c.links, c.others = mark, maps.Clone(links), slices.Clone(others)
 }
 
 // each calls do for the numbers below n, on all cores where there are many.

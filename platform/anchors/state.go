@@ -305,8 +305,8 @@ func (s *Store) readLinks() (links map[string]string, others []string, err error
 	if info, err := s.host.Stat(s.family.hashDir); err == nil {
 		mark = host.MarkOf(info, time.Now().Add(-s.cache.settle))
 	}
-	if mark.Settled && mark == s.cache.dir { // a link cannot be changed without its directory
-		return maps.Clone(s.cache.links), s.cache.others, nil
+	if links, others, same := s.cache.dirAt(mark); same {
+		return links, others, nil
 	}
 	entries, err := s.host.ReadDir(s.family.hashDir)
 	if err != nil && !absent(err) {
@@ -327,7 +327,7 @@ func (s *Store) readLinks() (links map[string]string, others []string, err error
 			others = append(others, e.Name())
 		}
 	}
-	s.cache.dir, s.cache.links, s.cache.others = mark, maps.Clone(links), others
+	s.cache.keepDir(mark, links, others)
 	return links, others, nil
 }
 

@@ -181,9 +181,9 @@ func enter(stage, kit string) error {
 			return fmt.Errorf("mount on %s: %w", m.target, err)
 		}
 	}
-	// What browsers have left in the home of whoever runs the tests are stores
-	// that would be changed unasked, which are not there on other machines.
-	for _, dir := range []string{".pki", ".local/share/pki", ".mozilla", ".config/mozilla"} {
+	// What browsers and certtrust have left in the home of whoever runs the tests
+	// would be changed unasked, and is not there on other machines.
+	for _, dir := range []string{".pki", ".local/share/pki", ".mozilla", ".config/mozilla", ".local/state/certtrust"} {
 		dir = filepath.Join(root, "/root", dir)
 		if _, err := os.Stat(dir); err != nil {
 			continue
