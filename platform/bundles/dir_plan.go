@@ -38,9 +38,30 @@ func (d *Dir) planFor(st *dirState, want []store.Change) *dirPlan {
 			p.dirState, p.plan, p.touched = was, plan, touched
 			p.plan.Refused = append(p.plan.Refused, store.Refuse(c.Fingerprint, err))
 		}
+		p.uncovered(was, c.Fingerprint)
 	}
 	slices.Reverse(p.plan.Undo)
 	return p
+}
+
+// uncovered tells of certificates that a change makes known, too: those whose
+// numbers had come after a gap.
+func (p *dirPlan) uncovered(was *dirState, f store.Fingerprint) {
+	if !p.hashed {
+		return
+	}
+	before, now := was.found(), p.found()
+	for _, name := range slices.Sorted(maps.Keys(p.members)) {
+		if p.members[name].text == nil {
+			continue
+		}
+		for _, b := range p.members[name].blocks {
+			if s := b.cert.SHA256; s != f && now[s] && !before[s] {
+				before[s] = true
+				p.plan.Notices = append(p.plan.Notices, "OpenSSL will find "+store.Printable(b.cert.Label())+" ("+s.Short()+"), too: a gap in the numbers before its link is closed")
+			}
+		}
+	}
 }
 
 // keptFile is what is remembered of a certificate that was taken out: the file

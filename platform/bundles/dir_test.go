@@ -387,3 +387,21 @@ func TestDirFiles(t *testing.T) {
 		}
 	}
 }
+
+// What a gap had hidden from OpenSSL does not come back unsaid.
+func TestDirGap(t *testing.T) {
+	b := newBox(t)
+	hidden, added := storetest.NewCA(t, storetest.CN("Same")), storetest.NewCA(t, storetest.CN("Same"))
+	b.write(dirPath+"/hidden.pem", string(hidden.PEM()))
+	b.link("hidden.pem", dirPath+"/"+certfile.SubjectHash(hidden.Cert())+".1")
+	s := openDir(t, b.host, dirPath)
+	for e, err := range s.Entries(t.Context()) {
+		if err != nil || len(e.Trust) > 0 || len(e.Problems) != 1 {
+			t.Errorf("%+v, %v", e, err)
+		}
+	}
+	receipt := mustDo(t, s, change(added.Cert(), false))
+	if len(receipt.Notices) != 1 || !strings.Contains(receipt.Notices[0], hidden.Cert().SHA256.Short()) {
+		t.Errorf("%q", receipt.Notices)
+	}
+}
