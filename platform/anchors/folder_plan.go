@@ -580,23 +580,7 @@ func (p *folderPlan) takeOut(x *source, fp store.Fingerprint) (original, error) 
 
 // mend plans the repair of problems.
 func (p *folderPlan) mend(list []store.Problem) {
-	p.plan.Repair = list
-	for _, x := range list {
-		if !x.Mendable {
-			p.plan.Refused = append(p.plan.Refused, store.Refused{
-				Problem: x.Code, Code: store.Code(store.ErrUnsupported), Reason: x.Path + ": " + x.Text,
-				Hint: "this is for a person to decide",
-			})
-			continue
-		}
-		step := store.Step{Action: store.ActionMend, Label: x.Code, Elevated: p.s.host.EUID != 0}
-		if x.Fingerprint != nil {
-			step.Fingerprint = *x.Fingerprint
-		}
-		if p.mendOne(x, &step) {
-			p.plan.Steps = append(p.plan.Steps, step)
-		}
-	}
+	mendEach(&p.plan, list, p.s.host.EUID != 0, p.mendOne)
 	p.finish()
 }
 

@@ -83,24 +83,30 @@ func (s *Store) PlanRepair(ctx context.Context, list []store.Problem) (store.Pla
 // mend plans the repair of problems. Those that are there no more are passed
 // over.
 func (p *planner) mend(list []store.Problem) {
-	p.plan.Repair = list
+	mendEach(&p.plan, list, p.s.host.EUID != 0, p.mendOne)
+	p.finish()
+}
+
+// mendEach makes plan one that mends what of the list can be mended: one adds
+// to a step what it does, and reports whether there is anything to do.
+func mendEach(plan *store.Plan, list []store.Problem, elevated bool, one func(store.Problem, *store.Step) bool) {
+	plan.Repair = list
 	for _, x := range list {
 		if !x.Mendable {
-			p.plan.Refused = append(p.plan.Refused, store.Refused{
+			plan.Refused = append(plan.Refused, store.Refused{
 				Problem: x.Code, Code: store.Code(store.ErrUnsupported), Reason: x.Path + ": " + x.Text,
 				Hint: "this is for a person to decide",
 			})
 			continue
 		}
-		step := store.Step{Action: store.ActionMend, Label: x.Code, Elevated: p.s.host.EUID != 0}
+		step := store.Step{Action: store.ActionMend, Label: x.Code, Elevated: elevated}
 		if x.Fingerprint != nil {
 			step.Fingerprint = *x.Fingerprint
 		}
-		if p.mendOne(x, &step) {
-			p.plan.Steps = append(p.plan.Steps, step)
+		if one(x, &step) {
+			plan.Steps = append(plan.Steps, step)
 		}
 	}
-	p.finish()
 }
 
 // mendOne plans the repair of one problem and reports whether there is

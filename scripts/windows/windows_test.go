@@ -151,9 +151,9 @@ func serve(t *testing.T, chain tls.Certificate) string {
 	return strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
 }
 
-// reaches has other processes get the URL until that comes out as it should:
-// under Wine each of them begins with bringing the machine's roots up to date,
-// while which it does not always find them.
+// reaches has other processes get the URL until that comes out as it should, and
+// logs what came out otherwise. Under Wine each of them begins with bringing the
+// machine's roots up to date; one was seen that did not find a root in time.
 func reaches(t *testing.T, url, want string) {
 	t.Helper()
 	self, err := os.Executable()
@@ -173,6 +173,7 @@ func reaches(t *testing.T, url, want string) {
 		if try == tries {
 			t.Fatalf("a client got %q (%v), not %q", out, err, want)
 		}
+		t.Logf("once more: a client got %q (%v), not %q", out, err, want)
 	}
 }
 
