@@ -36,8 +36,8 @@ var concerns = []struct {
 		}},
 	{code: "unparsable", advice: "many programs will refuse it too",
 		check: func(c *Cert, _ time.Time) string {
-			if c.Version != 0 && c.Parsed == nil {
-				return "it is not well-formed: " + Printable(c.ParseError.Error())
+			if c.Version != 0 && c.Parsed() == nil {
+				return "it is not well-formed: " + Printable(c.ParseError().Error())
 			}
 			return ""
 		}},
@@ -60,12 +60,12 @@ var concerns = []struct {
 		}},
 	{code: "bad-signature", advice: "get it again from its owner",
 		check: func(c *Cert, _ time.Time) string {
-			if c.Parsed == nil || !c.SelfIssued() {
+			if c.Parsed() == nil || !c.SelfIssued() {
 				return ""
 			}
 			// An algorithm that Go does not know, or no longer takes, is not
 			// a wrong signature.
-			err := c.Parsed.CheckSignature(c.Parsed.SignatureAlgorithm, c.Parsed.RawTBSCertificate, c.Parsed.Signature)
+			err := c.Parsed().CheckSignature(c.Parsed().SignatureAlgorithm, c.Parsed().RawTBSCertificate, c.Parsed().Signature)
 			if err == nil || isUnknownAlgorithm(err) {
 				return ""
 			}

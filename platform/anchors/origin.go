@@ -248,16 +248,23 @@ func (s *base) packageField(pkg, field string) string {
 	if err != nil {
 		return ""
 	}
-	data = append([]byte("\n"), data...)
-	_, block, ok := bytes.Cut(data, []byte("\nPackage: "+pkg+"\n"))
+	_, block, ok := cutLine(data, "Package: "+pkg+"\n")
 	if !ok {
 		return ""
 	}
 	block, _, _ = bytes.Cut(block, []byte("\n\n"))
-	_, value, ok := bytes.Cut(append([]byte("\n"), block...), []byte("\n"+field+": "))
+	_, value, ok := cutLine(block, field+": ")
 	if !ok {
 		return ""
 	}
 	value, _, _ = bytes.Cut(value, []byte("\n"))
 	return string(value)
+}
+
+// cutLine cuts data around a text that a line begins with.
+func cutLine(data []byte, text string) (before, after []byte, found bool) {
+	if after, found := bytes.CutPrefix(data, []byte(text)); found {
+		return nil, after, true
+	}
+	return bytes.Cut(data, []byte("\n"+text))
 }

@@ -688,10 +688,10 @@ func selfSigned(c *store.Cert) bool {
 	if !c.SelfIssued() {
 		return false
 	}
-	if c.Parsed == nil {
+	if c.Parsed() == nil {
 		return true
 	}
-	err := c.Parsed.CheckSignature(c.Parsed.SignatureAlgorithm, c.Parsed.RawTBSCertificate, c.Parsed.Signature)
+	err := c.Parsed().CheckSignature(c.Parsed().SignatureAlgorithm, c.Parsed().RawTBSCertificate, c.Parsed().Signature)
 	var insecure x509.InsecureAlgorithmError
 	return err == nil || errors.As(err, &insecure) || errors.Is(err, x509.ErrUnsupportedAlgorithm)
 }

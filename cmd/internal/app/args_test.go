@@ -490,3 +490,16 @@ func FuzzPermute(f *testing.F) {
 		}
 	})
 }
+
+// A command that goes by another name than its own would not be found.
+func TestCommandNames(t *testing.T) {
+	a := &App{Streams: &term.Streams{}}
+	for _, n := range a.commands() {
+		if tree := a.tree(n.name); tree.Command(n.name) == nil {
+			t.Errorf("%s is called %s", n.name, tree.Commands[0].Name)
+		}
+	}
+	if all := len(a.tree().Commands); all != len(a.commands()) || len(a.tree("trust").Commands) != 1 || len(a.tree("help").Commands) != all {
+		t.Error("not the commands that are asked for")
+	}
+}
