@@ -254,7 +254,11 @@ func (s *base) readAnchors(list []anchor) {
 }
 
 func (s *Store) readBundle(st *state) error {
-	data, err := s.host.ReadFile(s.family.bundle, maxFile)
+	info, err := s.host.Stat(s.family.bundle)
+	var f cachedFile
+	if err == nil {
+		f, err = s.content(s.family.bundle, info)
+	}
 	if err != nil {
 		if absent(err) {
 			st.bundle = &certfile.File{}
@@ -262,10 +266,8 @@ func (s *Store) readBundle(st *state) error {
 		st.bundleErr = err
 		return nil
 	}
-	if info, err := s.host.Stat(s.family.bundle); err == nil {
-		st.bundleMode = info.Mode()
-	}
-	st.bundle, st.bundleRaw = st.split(data), data
+	st.bundleMode = info.Mode()
+	st.bundle, st.bundleRaw = st.split(f.raw), f.raw
 	for _, c := range plainCerts(st.bundle) {
 		st.inBundle[c.SHA256] = true
 	}

@@ -17,22 +17,35 @@ import (
 // JSON writes doc as an indented JSON document. What could disturb a terminal
 // is written as \u escapes, which is the same data; nil slices and maps are
 // written empty, and times in UTC.
-func JSON(w io.Writer, doc any) error { return writeJSON(w, doc, "", "  ", "\n") }
+func JSON(w io.Writer, doc any) error { return newJSONWriter(w, "", "  ").write(doc, "\n") }
 
 // JSONLine writes doc as [JSON] does, in a single line.
-func JSONLine(w io.Writer, doc any) error { return writeJSON(w, doc, "", "", "\n") }
+func JSONLine(w io.Writer, doc any) error { return newJSONWriter(w, "", "").write(doc, "\n") }
 
-// writeJSON writes doc with a margin before each line but the first, and what
-// stands at its end.
-func writeJSON(w io.Writer, doc any, margin, indent, end string) error {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent(margin, indent)
-	if err := enc.Encode(tidy(reflect.ValueOf(&doc).Elem()).Interface()); err != nil {
+// jsonWriter writes JSON documents.
+type jsonWriter struct {
+	out io.Writer
+	buf bytes.Buffer
+	enc *json.Encoder
+}
+
+// newJSONWriter returns one that puts margin before each line but the first of a
+// document.
+func newJSONWriter(out io.Writer, margin, indent string) *jsonWriter {
+	w := &jsonWriter{out: out}
+	w.enc = json.NewEncoder(&w.buf)
+	w.enc.SetEscapeHTML(false)
+	w.enc.SetIndent(margin, indent)
+	return w
+}
+
+// write writes doc, and what stands at its end.
+func (w *jsonWriter) write(doc any, end string) error {
+	w.buf.Reset()
+	if err := w.enc.Encode(tidy(reflect.ValueOf(&doc).Elem()).Interface()); err != nil {
 		return fmt.Errorf("write JSON: %w", err)
 	}
-	_, err := w.Write(append(escapeJSON(bytes.TrimSuffix(buf.Bytes(), []byte("\n"))), end...))
+	_, err := w.out.Write(append(escapeJSON(bytes.TrimSuffix(w.buf.Bytes(), []byte("\n"))), end...))
 	return err
 }
 

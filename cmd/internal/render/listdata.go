@@ -24,15 +24,20 @@ type ListDoc struct {
 // jsonView writes a [ListDoc], entry by entry: as a whole, a large one would be in
 // memory several times over.
 type jsonView struct {
-	header ListHeader
-	out    *bufio.Writer
-	o      ListOptions
-	more   bool // an entry was written
+	header  ListHeader
+	out     *bufio.Writer
+	entries *jsonWriter
+	o       ListOptions
+	more    bool // an entry was written
 }
 
 func newJSONView(s *term.Streams, o ListOptions) ListView {
-	return &jsonView{out: bufio.NewWriterSize(s.Out, 32<<10), o: o}
+	out := bufio.NewWriterSize(s.Out, 32<<10)
+	return &jsonView{out: out, entries: newJSONWriter(out, entryMargin, "  "), o: o}
 }
+
+// entryMargin is how far the lines of an entry are indented.
+const entryMargin = "    "
 
 // around returns what stands before and after the entries. No string has the mark
 // between them: its quotation marks would be escaped.
@@ -52,13 +57,12 @@ func (v *jsonView) Header(h ListHeader) error {
 }
 
 func (v *jsonView) Record(r ListRecord) error {
-	const margin = "    "
 	if v.more {
 		v.out.WriteByte(',')
 	}
 	v.more = true
-	v.out.WriteString("\n" + margin)
-	return writeJSON(v.out, withPEM(r, v.o), margin, "  ", "")
+	v.out.WriteString("\n" + entryMargin)
+	return v.entries.write(withPEM(r, v.o), "")
 }
 
 func (v *jsonView) End(sum ListSummary) error {
