@@ -114,6 +114,8 @@ func isOwn(file string) bool {
 // Info returns what was found when the store was opened.
 func (s *Store) Info() store.Info { return s.info }
 
+const hintDamaged = "restore it from the package or archive that it came with"
+
 // obstacles looks at what is in the way.
 func (s *Store) obstacles() (read, write *store.Obstacle) {
 	if uid, foreign := s.host.Foreign(s.path); foreign {
@@ -132,7 +134,7 @@ func (s *Store) obstacles() (read, write *store.Obstacle) {
 	case errors.Is(err, store.ErrUnsupported):
 		damaged = &store.Obstacle{Kind: store.ReadOnly, Text: plain(err).Error()}
 	case err != nil:
-		damaged = &store.Obstacle{Kind: store.Damaged, Text: plain(err).Error(), Hint: "restore it from the package or archive that it came with"}
+		damaged = &store.Obstacle{Kind: store.Damaged, Text: plain(err).Error(), Hint: hintDamaged}
 	case st.edit.Encrypted && errors.Is(st.edit.Locked, store.ErrSecret) && !s.mayAsk():
 		damaged = s.needsSecret()
 	}
@@ -272,8 +274,11 @@ func (s *Store) fail(op string, err error) error {
 		return &store.Error{Op: op, Store: s.info.ID, Path: s.path, Err: e.Err, Hint: e.Hint}
 	}
 	out := &store.Error{Op: op, Store: s.info.ID, Path: s.path, Err: err}
-	if errors.Is(err, store.ErrSecret) {
+	switch {
+	case errors.Is(err, store.ErrSecret):
 		out.Hint = "--store-password-file " + string(s.info.ID) + "=FILE"
+	case errors.Is(err, store.ErrCorrupt):
+		out.Hint = hintDamaged
 	}
 	return out
 }
