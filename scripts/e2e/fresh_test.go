@@ -113,16 +113,20 @@ func addFresh(release string) func(t *testing.T) {
 
 var making sync.Mutex
 
+// cacheDir is where what takes long to make or to fetch is kept.
+func cacheDir() string {
+	if dir := os.Getenv("XDG_CACHE_HOME"); dir != "" {
+		return dir
+	}
+	return filepath.Join(os.Getenv("HOME"), ".cache")
+}
+
 func addFreshDebian(t *testing.T, release string) {
 	t.Helper()
 	need(t, "debootstrap")
 	making.Lock()
 	defer making.Unlock()
-	cache := os.Getenv("XDG_CACHE_HOME")
-	if cache == "" {
-		cache = filepath.Join(os.Getenv("HOME"), ".cache")
-	}
-	archive := filepath.Join(cache, "certtrust-e2e", release+".tar")
+	archive := filepath.Join(cacheDir(), "certtrust-e2e", release+".tar")
 	if _, err := os.Stat(archive); err != nil {
 		makeFreshDebian(t, release, archive)
 	}
