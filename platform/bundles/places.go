@@ -20,7 +20,8 @@ type place struct {
 	title    string
 	managed  string // who owns them, "" = whoever put them there
 	readers  []string
-	registry bool // the directory tells which registry they are for
+	registry bool   // the directory tells which registry they are for
+	fixed    string // why they are only read
 }
 
 var places = []place{
@@ -43,6 +44,11 @@ var places = []place{
 	{patterns: []string{"/etc/docker/certs.d/*/*.crt", "~/.docker/certs.d/*/*.crt", "~/.config/docker/certs.d/*/*.crt"}, title: "Docker", readers: []string{"Docker", "Podman, Skopeo, Buildah, if they have none of their own"}, registry: true},
 	{patterns: []string{"/etc/containers/certs.d/*/*.crt", "/usr/share/containers/certs.d/*/*.crt", "~/.config/containers/certs.d/*/*.crt"}, title: "Podman", readers: []string{"Podman, Skopeo, Buildah"}, registry: true},
 	{patterns: []string{"/etc/containerd/certs.d/*/" + hostsFile, "/etc/containerd/certs.d/*/*.crt"}, title: "containerd", readers: []string{"containerd"}, registry: true},
+	// Each is a certificate of its own. What is in "ca" beside it is no anchor, in
+	// "my" are keys, and "disallowed" .NET refuses to open if there is anything in it
+	// (dotnet/runtime, OpenSslDirectoryBasedStoreProvider).
+	{patterns: []string{"~/.dotnet/corefx/cryptography/x509stores/root/*.pfx"}, title: ".NET, for this user", readers: []string{".NET, beside what the system has"},
+		fixed: "it is .NET's own, in a form that is only read here: X509Store changes it, from a program or PowerShell"},
 	{patterns: []string{"~/.postgresql/root.crt"}, title: "PostgreSQL's clients", readers: []string{"psql and what uses libpq"}},
 }
 
@@ -195,7 +201,7 @@ func detect(ctx context.Context, h *host.Host, user bool) (out []store.Store, re
 				because("%s (%s) is read by nobody: the distribution has its package follow the system", store.Printable(file), title)
 				continue
 			}
-			o := options{title: title, scope: store.ScopeSystem, readers: p.readers, managed: p.managed}
+			o := options{title: title, scope: store.ScopeSystem, readers: p.readers, managed: p.managed, fixed: p.fixed}
 			if user {
 				o.scope, o.owner = store.ScopeUser, h.User.Name
 			}

@@ -111,6 +111,37 @@ func TestRegistries(t *testing.T) {
 	}
 }
 
+// What .NET trusts for a user is listed, as .NET writes it, and only read. Of its
+// other directories none holds anchors.
+func TestDotNet(t *testing.T) {
+	b := newBox(t)
+	data, err := os.ReadFile("../../testdata/formats/p12-empty-password.p12")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := "/home/user/.dotnet/corefx/cryptography/x509stores/"
+	for _, name := range []string{"root/0123456789ABCDEF.pfx", "ca/0123456789ABCDEF.pfx", "my/0123456789ABCDEF.pfx"} {
+		b.write(at+name, string(data))
+	}
+	stores, _ := DetectUser(t.Context(), b.host)
+	if len(stores) != 1 || stores[0].Info().ID != store.ID("file:"+at+"root/0123456789ABCDEF.pfx") {
+		t.Fatalf("%d stores", len(stores))
+	}
+	if w := stores[0].(*File).Named().Info().Access.Write; w == nil || w.Kind != store.ReadOnly {
+		t.Errorf("it may be written: %+v", w)
+	}
+	n := 0
+	for e, err := range stores[0].Entries(t.Context()) {
+		if err != nil || len(e.Trust) == 0 {
+			t.Errorf("%+v, %v", e, err)
+		}
+		n++
+	}
+	if n == 0 {
+		t.Error("nothing is listed")
+	}
+}
+
 // What is no text is read, and not changed.
 func TestOtherFormats(t *testing.T) {
 	b := newBox(t)
