@@ -265,14 +265,7 @@ func openFirefoxPolicy(h *host.Host, p *firefoxPolicy) *FirefoxPolicy {
 func (s *FirefoxPolicy) Info() store.Info { return s.info }
 
 func (s *FirefoxPolicy) fail(op string, err error) error {
-	e := &store.Error{Op: op, Store: s.info.ID, Path: s.info.Location, Err: err}
-	if inner, ok := err.(*store.Error); ok && inner.Store == "" {
-		e.Err, e.Hint = inner.Err, inner.Hint
-		if inner.Path != "" {
-			e.Path = inner.Path
-		}
-	}
-	return e
+	return store.At(op, s.info.ID, s.info.Location, err)
 }
 
 // Entries yields the certificates that the policies name.
@@ -346,14 +339,9 @@ func (s *FirefoxPolicy) planner(ctx context.Context, want []store.Change) (*poli
 	if p.err != nil {
 		return nil, p.err
 	}
-	pl := &policyPlanner{ctx: ctx, s: s, p: p, plan: store.Plan{Store: s.info.ID, Basis: "sha256:" + store.FingerprintOf(append([]byte(fmt.Sprint(p.exists)), p.text...)).String(), Want: want, Steps: []store.Step{}}}
+	pl := &policyPlanner{ctx: ctx, s: s, p: p, plan: store.Plan{Store: s.info.ID, Basis: "sha256:" + store.FingerprintOf(append([]byte(fmt.Sprint(p.exists)), p.text...)).String(), Steps: []store.Step{}}}
 	pl.edits = policyEdits{names: p.names(), writes: map[string][]byte{}, doc: p.doc}
-	for _, c := range want {
-		if err := pl.change(c); err != nil {
-			pl.plan.Refused = append(pl.plan.Refused, store.Refuse(c.Fingerprint, err))
-		}
-	}
-	slices.Reverse(pl.plan.Undo)
+	pl.plan.Changes(want, pl.change)
 	return pl, nil
 }
 
@@ -370,8 +358,8 @@ func (pl *policyPlanner) change(c store.Change) error {
 	if c.Item == nss.LinkItem {
 		return pl.link(c)
 	}
-	if c.DER != nil && store.FingerprintOf(c.DER) != c.Fingerprint {
-		return store.Because(store.ErrInput, "the certificate does not have the fingerprint that is given with it")
+	if err := c.Check(); err != nil {
+		return err
 	}
 	held := pl.holds(c.Fingerprint)
 	if c.Absent {
@@ -440,13 +428,7 @@ func (pl *policyPlanner) add(step store.Step, undo store.Change) {
 	step.Elevated = pl.s.info.Access.Write != nil && pl.s.info.Access.Write.Kind == store.NeedsElevation
 	pl.plan.Steps = append(pl.plan.Steps, step)
 	pl.plan.Undo = append(pl.plan.Undo, undo)
-	pl.notice("Firefox heeds policies when it is started")
-}
-
-func (pl *policyPlanner) notice(text string) {
-	if !slices.Contains(pl.plan.Notices, text) {
-		pl.plan.Notices = append(pl.plan.Notices, text)
-	}
+	pl.plan.Notice("Firefox heeds policies when it is started")
 }
 
 // holding returns the profiles of the user that hold a certificate, as far as
@@ -486,9 +468,9 @@ func (pl *policyPlanner) remove(c store.Change, held []installed) error {
 		}
 		pl.add(store.Step{Action: store.ActionRemove, Fingerprint: c.Fingerprint, Label: i.cert.Label(), Files: files,
 			Before: &store.State{Present: true, Trust: trust}, After: &store.State{}}, undo)
-		pl.notice("profiles that were used while the policy was in force have imported the certificate and keep it: remove it there too (--store 'nss:*')")
+		pl.plan.Notice("profiles that were used while the policy was in force have imported the certificate and keep it: remove it there too (--store 'nss:*')")
 		if holders := holding(pl.ctx, pl.s.host, c.Fingerprint); len(holders) > 0 {
-			pl.notice("it is in " + strings.Join(holders, ", "))
+			pl.plan.Notice("it is in %s", strings.Join(holders, ", "))
 		}
 
 	}
@@ -526,8 +508,8 @@ func (pl *policyPlanner) link(c store.Change) error {
 
 // Apply plans again, and does it if the steps are the same.
 func (s *FirefoxPolicy) Apply(ctx context.Context, p store.Plan) (store.Receipt, error) {
-	if p.Store != s.info.ID {
-		return store.Receipt{}, s.fail("apply", store.Because(store.ErrInput, "the plan is for %s", store.Printable(string(p.Store))))
+	if err := p.Check(s.info.ID); err != nil {
+		return store.Receipt{}, s.fail("apply", err)
 	}
 	if !p.Empty() {
 		if err := s.info.Access.Write.Err("apply", s.info.ID); err != nil {

@@ -265,17 +265,10 @@ func (s *Store) readable(ctx context.Context) (*state, error) {
 
 // fail puts an error into the module's form.
 func (s *Store) fail(op string, err error) error {
-	if e, ok := err.(*store.Error); ok {
-		if e.Store != "" {
-			return err
-		}
-		return &store.Error{Op: op, Store: s.info.ID, Path: s.path, Err: e.Err, Hint: e.Hint}
+	if _, told := err.(*store.Error); !told && errors.Is(err, store.ErrSecret) {
+		err = &store.Error{Err: err, Hint: "--store-password-file " + string(s.info.ID) + "=FILE"}
 	}
-	out := &store.Error{Op: op, Store: s.info.ID, Path: s.path, Err: err}
-	if errors.Is(err, store.ErrSecret) {
-		out.Hint = "--store-password-file " + string(s.info.ID) + "=FILE"
-	}
-	return out
+	return store.At(op, s.info.ID, s.path, err)
 }
 
 // Entries yields the entries in the order of the file. Keys are nobody's
