@@ -258,7 +258,6 @@ func (p *planner) wanted(h *held, old *record, kept map[string]any, given bool, 
 			Hint: "trust it in " + string(LoginID) + " or " + string(SystemID)}
 	}
 	for _, r := range trust {
-		_, known := policyOf(r.Purpose)
 		switch {
 		case !r.DistrustAfter.IsZero():
 			return nil, nil, store.Because(store.ErrUnsupported, "macOS cannot limit trust to dates")
@@ -266,7 +265,7 @@ func (p *planner) wanted(h *held, old *record, kept map[string]any, given bool, 
 			return nil, nil, store.Because(store.ErrUnsupported, "macOS can limit trust to hosts for server-auth only")
 		case len(r.Hosts) > 0 && r.Decision != store.Trusted:
 			return nil, nil, store.Because(store.ErrUnsupported, "only trust can be limited to hosts")
-		case r.Purpose != store.PurposeAny && !known && r.Decision != store.Unspecified:
+		case r.Purpose != store.PurposeAny && !hasPolicy(r.Purpose) && r.Decision != store.Unspecified:
 			return nil, nil, store.Because(store.ErrUnsupported, "macOS has no policy for %s", store.Printable(string(r.Purpose)))
 		case r.Decision == store.Peer && c.IsCA():
 			return nil, nil, store.Because(store.ErrUnsupported, "macOS cannot trust a certificate authority as a single certificate alone")

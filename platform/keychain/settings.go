@@ -94,12 +94,8 @@ func namedPurposes() []store.Purpose {
 	return out
 }
 
-func policyOf(p store.Purpose) (policy, bool) {
-	i := slices.IndexFunc(policies, func(row policy) bool { return row.purpose == p })
-	if i < 0 {
-		return policy{}, false
-	}
-	return policies[i], true
+func hasPolicy(p store.Purpose) bool {
+	return slices.ContainsFunc(policies, func(row policy) bool { return row.purpose == p })
 }
 
 // settings is the trust settings of a domain.
@@ -445,7 +441,7 @@ func universe(entries []entry, t store.Trust) []policy {
 		}
 	}
 	for _, r := range t {
-		if _, known := policyOf(r.Purpose); known && strings.HasPrefix(string(r.Purpose), applePolicies) {
+		if hasPolicy(r.Purpose) && strings.HasPrefix(string(r.Purpose), applePolicies) {
 			add(string(r.Purpose))
 		}
 	}

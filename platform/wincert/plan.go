@@ -117,7 +117,7 @@ func (p *planner) change(w store.Change) {
 	before := p.state(w.Fingerprint)
 	err := p.decide(w)
 	if err == nil {
-		err = p.possible(w.Fingerprint)
+		err = p.possible()
 	}
 	if err != nil {
 		for _, e := range slices.Backward(p.begun) {
@@ -546,7 +546,7 @@ func (p *planner) rename(f store.Fingerprint, only *item, label string) error {
 
 // possible tells what keeps the edits of a change from being made that is
 // known beforehand.
-func (p *planner) possible(f store.Fingerprint) error {
+func (p *planner) possible() error {
 	if len(p.begun) == 0 {
 		return nil
 	}
