@@ -148,7 +148,7 @@ func TestAliases(t *testing.T) {
 			t.Errorf("two entries are called %q", e.Alias)
 		}
 		seen[strings.ToLower(e.Alias)] = true
-		if e.Cert != nil && e.Cert.SHA256 == a.SHA256 {
+		if e.DER != nil && e.SHA256 == a.SHA256 {
 			if e.Alias != strings.ToLower(e.Alias) || !strings.HasPrefix(e.Alias, "certtrust-demo-ca-größe-東京") || strings.ContainsAny(e.Alias, " &\x1b\u202e") {
 				t.Errorf("the alias is %q", e.Alias)
 			}
@@ -166,7 +166,7 @@ func TestAliases(t *testing.T) {
 	b.write(b.at, data)
 	receipt := b.do(store.Change{Fingerprint: a.SHA256, Absent: true})
 	for _, e := range b.entriesOf() {
-		if e.Cert != nil && e.Cert.SHA256 == a.SHA256 {
+		if e.DER != nil && e.SHA256 == a.SHA256 {
 			t.Errorf("%q is left", e.Alias)
 		}
 	}

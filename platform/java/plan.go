@@ -87,7 +87,7 @@ func (p *planner) notice(format string, args ...any) { p.plan.Notice(format, arg
 // find returns the entries that a change is about, by their index.
 func (p *planner) find(c store.Change) (found []int) {
 	for i, e := range p.entries {
-		if e.Cert != nil && !e.Key && e.Cert.SHA256 == c.Fingerprint && (c.Item == "" || c.Item == e.Alias || c.Item == p.s.path) {
+		if e.DER != nil && !e.Key && e.SHA256 == c.Fingerprint && (c.Item == "" || c.Item == e.Alias || c.Item == p.s.path) {
 			found = append(found, i)
 		}
 	}
@@ -110,10 +110,11 @@ func (p *planner) change(c store.Change) error {
 	if len(found) == 0 && c.DER == nil {
 		return store.Because(store.ErrNotFound, "the keystore does not hold it, so the certificate itself is needed")
 	}
-	cert := store.NewCert(c.DER)
+	der := c.DER
 	if len(found) > 0 {
-		cert = p.entries[found[0]].Cert
+		der = p.entries[found[0]].DER
 	}
+	cert := store.NewCert(der)
 	wanted, err := c.AnchorOnly(cert, anchor)
 	switch {
 	case err != nil:
@@ -162,7 +163,7 @@ func (p *planner) restore(c store.Change) error {
 	switch {
 	case err != nil:
 		return err
-	case e.Cert.SHA256 != c.Fingerprint:
+	case e.SHA256 != c.Fingerprint:
 		return store.Because(store.ErrInput, "the content that is given is not that of this certificate")
 	case slices.ContainsFunc(p.entries, func(o certfile.KeystoreEntry) bool { return bytes.Equal(o.Raw, e.Raw) }):
 		return nil
@@ -174,7 +175,7 @@ func (p *planner) restore(c store.Change) error {
 }
 
 func (p *planner) step(action store.Action, e certfile.KeystoreEntry) store.Step {
-	return store.Step{Action: action, Fingerprint: e.Cert.SHA256, Label: e.Alias, Files: []string{p.s.path},
+	return store.Step{Action: action, Fingerprint: e.SHA256, Label: e.Alias, Files: []string{p.s.path},
 		Elevated: p.s.info.Access.Write != nil && p.s.info.Access.Write.Kind == store.NeedsElevation}
 }
 
@@ -190,7 +191,7 @@ func (p *planner) insert(at int, e certfile.KeystoreEntry) {
 	step := p.step(store.ActionAdd, e)
 	step.Before, step.After = &store.State{}, stateOf(e)
 	p.plan.Steps = append(p.plan.Steps, step)
-	p.plan.Undo = append(p.plan.Undo, store.Change{Fingerprint: e.Cert.SHA256, Item: e.Alias, Absent: true})
+	p.plan.Undo = append(p.plan.Undo, store.Change{Fingerprint: e.SHA256, Item: e.Alias, Absent: true})
 	p.entries = slices.Insert(p.entries, at, e)
 }
 
@@ -202,7 +203,7 @@ func (p *planner) remove(found []int) {
 		step.Before, step.After = stateOf(e), &store.State{}
 		p.plan.Steps = append(p.plan.Steps, step)
 		trust := step.Before.Trust
-		p.plan.Undo = append(p.plan.Undo, store.Change{Fingerprint: e.Cert.SHA256, DER: e.Cert.Raw, Trust: &trust, Content: store.ContentOf(content{e.Raw, e.Part, i})})
+		p.plan.Undo = append(p.plan.Undo, store.Change{Fingerprint: e.SHA256, DER: e.DER, Trust: &trust, Content: store.ContentOf(content{e.Raw, e.Part, i})})
 		p.entries = slices.Delete(p.entries, i, i+1)
 	}
 }

@@ -390,7 +390,11 @@ func (a *App) askPrograms(c *cli.Context, v *verification) ([]render.VerifyClien
 		x := render.VerifyClient{Answer: answer}
 		for _, o := range overrides {
 			if o.Client == answer.Client {
-				x.Because = append(x.Because, store.Printable(o.Source+": "+o.Name))
+				because := o.Source
+				if o.Name != o.Source { // a setting in a file, and no variable
+					because += ": " + o.Name
+				}
+				x.Because = append(x.Because, store.Printable(because))
 			}
 		}
 		out = append(out, x.Judged())
