@@ -122,6 +122,8 @@ func isOwn(file string) bool {
 // Info returns what was found when the store was opened.
 func (s *Store) Info() store.Info { return s.info }
 
+const hintDamaged = "restore it from the package or archive that it came with"
+
 // obstacles looks at what is in the way.
 func (s *Store) obstacles() (read, write *store.Obstacle) {
 	if uid, foreign := s.host.Foreign(s.path); foreign {
@@ -140,7 +142,7 @@ func (s *Store) obstacles() (read, write *store.Obstacle) {
 	case errors.Is(err, store.ErrUnsupported):
 		damaged = &store.Obstacle{Kind: store.ReadOnly, Text: plain(err).Error()}
 	case err != nil:
-		damaged = &store.Obstacle{Kind: store.Damaged, Text: plain(err).Error(), Hint: "restore it from the package or archive that it came with"}
+		damaged = &store.Obstacle{Kind: store.Damaged, Text: plain(err).Error(), Hint: hintDamaged}
 	case st.edit.Encrypted && errors.Is(st.edit.Locked, store.ErrSecret) && !s.mayAsk():
 		damaged = s.needsSecret()
 	}
@@ -273,8 +275,15 @@ func (s *Store) readable(ctx context.Context) (*state, error) {
 
 // fail puts an error into the module's form.
 func (s *Store) fail(op string, err error) error {
-	if _, told := err.(*store.Error); !told && errors.Is(err, store.ErrSecret) {
-		err = &store.Error{Err: err, Hint: "--store-password-file " + string(s.info.ID) + "=FILE"}
+	if _, told := err.(*store.Error); !told {
+		e := &store.Error{Err: err}
+		switch {
+		case errors.Is(err, store.ErrSecret):
+			e.Hint = "--store-password-file " + string(s.info.ID) + "=FILE"
+		case errors.Is(err, store.ErrCorrupt):
+			e.Hint = hintDamaged
+		}
+		err = e
 	}
 	return store.At(op, s.info.ID, s.path, err)
 }

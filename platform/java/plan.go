@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -64,6 +65,9 @@ func (s *Store) Plan(ctx context.Context, want []store.Change) (store.Plan, erro
 	}
 	p := s.newPlanner(st)
 	p.changes(want)
+	if !p.plan.Empty() && errors.Is(st.edit.Locked, store.ErrSecret) && !s.mayAsk() {
+		return store.Plan{}, s.fail("plan", s.needsSecret().Err("plan", s.info.ID))
+	}
 	return p.plan, nil
 }
 

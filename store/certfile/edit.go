@@ -91,7 +91,7 @@ func (e *Edit) Again(data []byte) (*Edit, error) {
 
 func editKeystore(data []byte, passwords [][]byte, keys *derived) (*Edit, error) {
 	if err := checkSize(data); err != nil {
-		return nil, err
+		return nil, store.Because(store.ErrCorrupt, "%v", err) // it is a store, and not what somebody has given
 	}
 	format := recognise(data)
 	switch {
