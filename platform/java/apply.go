@@ -30,8 +30,8 @@ func (s *Store) Apply(ctx context.Context, p store.Plan) (store.Receipt, error) 
 }
 
 func (s *Store) apply(ctx context.Context, p store.Plan) (store.Receipt, error) {
-	if p.Store != s.info.ID {
-		return store.Receipt{}, store.Because(store.ErrInput, "the plan is for %s", store.Printable(string(p.Store)))
+	if err := p.Check(s.info.ID); err != nil {
+		return store.Receipt{}, err
 	}
 	if !p.Empty() {
 		if w := s.info.Access.Write; w != nil && w.Kind != store.NeedsSecret {
@@ -203,9 +203,7 @@ func (p *planner) repair(problems []store.Problem) {
 	left := p.s.leftovers()
 	for _, x := range problems {
 		if x.Code != leftover("").Code {
-			r := store.Refuse(store.Fingerprint{}, store.Because(store.ErrUnsupported, "this is for a person to decide: %s", store.Printable(x.Text)))
-			r.Problem = x.Code
-			p.plan.Refused = append(p.plan.Refused, r)
+			p.plan.RefuseProblem(x, store.Because(store.ErrUnsupported, "this is for a person to decide: %s", store.Printable(x.Text)))
 			continue
 		}
 		if !slices.Contains(left, x.Path) || slices.Contains(p.temps, x.Path) {
