@@ -20,6 +20,7 @@ type rule struct {
 	unless    string   // a variable that takes its place
 	evenEmpty bool     // it counts when it is empty, too
 	weak      bool     // what is set already counts more
+	each      bool     // every value counts, and not the last alone
 	// take decides on the value and what it does: nothing if it is not ok,
 	// and "" takes back what was set before.
 	take func(s setting) (value string, effect diagnose.OverrideKind, ok bool)
@@ -65,6 +66,11 @@ var variables = []rule{
 	{names: []string{"SSL_CERT_DIR"}, clients: []string{"curl"}, topic: "directory", effect: diagnose.Replaces, reads: fromHashed, half: "directory", unless: "CURL_CA_BUNDLE"},
 	{names: []string{"CURL_CA_BUNDLE"}, clients: []string{"curl"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file"},
 
+	// Bun has its own roots beside them. Of the system it reads the directory, and
+	// not the file of OpenSSL.
+	{names: []string{"SSL_CERT_FILE"}, clients: []string{"bun"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file"},
+	{names: []string{"SSL_CERT_DIR"}, clients: []string{"bun"}, topic: "directory", effect: diagnose.Replaces, reads: fromHashed},
+
 	// Go and .NET(*) take any file of the directories, and the variables only
 	// where the system has no verifier of its own.
 	{names: []string{"SSL_CERT_FILE"}, clients: []string{"go"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file", systems: unix},
@@ -85,16 +91,16 @@ var variables = []rule{
 	{names: []string{"AWS_CA_BUNDLE"}, clients: []string{"aws"}, topic: roots, effect: diagnose.Replaces, reads: fromHome},
 	{names: []string{"PYTHONHTTPSVERIFY"}, clients: []string{"python2"}, topic: verify, take: is("0", diagnose.Disables)}, // * Python 3 does not read it
 
-	// Node
-	{names: []string{"NODE_OPTIONS"}, clients: []string{"node", "npm"}, topic: system, effect: diagnose.Adds, reads: fromSystem, take: option("--use-system-ca", diagnose.Adds)},
-	{names: []string{"NODE_USE_SYSTEM_CA"}, clients: []string{"node", "npm"}, topic: system, reads: fromSystem, take: is("1", diagnose.Adds)},
+	// Node and Deno. On Linux the system's roots are what SSL_CERT_FILE names.
+	{names: []string{"NODE_OPTIONS"}, clients: []string{"node", "npm"}, topic: system, effect: diagnose.Adds, reads: fromOpenSSL, take: option("--use-system-ca", diagnose.Adds)},
+	{names: []string{"NODE_USE_SYSTEM_CA"}, clients: []string{"node", "npm"}, topic: system, reads: fromOpenSSL, take: is("1", diagnose.Adds)},
 	{names: []string{"NODE_OPTIONS"}, clients: []string{"node", "npm"}, topic: roots, reads: fromOpenSSL, take: option("--use-openssl-ca", diagnose.Replaces)},
-	{names: []string{"NODE_EXTRA_CA_CERTS"}, clients: []string{"node", "npm", "deno"}, topic: more, effect: diagnose.Adds, reads: fromFile},
-	{names: []string{"NODE_TLS_REJECT_UNAUTHORIZED"}, clients: []string{"node"}, topic: verify, take: is("0", diagnose.Disables)}, // npm has a setting of its own
+	{names: []string{"NODE_EXTRA_CA_CERTS"}, clients: []string{"node", "npm", "deno", "bun"}, topic: more, effect: diagnose.Adds, reads: fromFile},
+	{names: []string{"NODE_TLS_REJECT_UNAUTHORIZED"}, clients: []string{"node", "bun"}, topic: verify, take: is("0", diagnose.Disables)}, // npm has a setting of its own
 	{names: []string{"npm_config_cafile", "NPM_CONFIG_CAFILE"}, clients: []string{"npm"}, topic: roots, effect: diagnose.Replaces, reads: fromHome},
 	{names: []string{"npm_config_strict_ssl", "NPM_CONFIG_STRICT_SSL", "npm_config_strict-ssl"}, clients: []string{"npm"}, topic: verify, take: off},
 	{names: []string{"DENO_CERT"}, clients: []string{"deno"}, topic: "own", effect: diagnose.Adds, reads: fromFile},
-	{names: []string{"DENO_TLS_CA_STORE"}, clients: []string{"deno"}, topic: system, reads: fromSystem, take: denoStore},
+	{names: []string{"DENO_TLS_CA_STORE"}, clients: []string{"deno"}, topic: system, reads: fromOpenSSL, take: denoStore},
 
 	// Git. It looks only whether the first one is set.
 	{names: []string{"GIT_SSL_CAINFO"}, clients: []string{"git"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file"},
@@ -121,16 +127,18 @@ type place struct {
 type file struct {
 	about   string
 	clients []string
-	places  []place // from the weakest to the strongest
+	places  []place // from the weakest to the strongest; * stands for any name
 	parse   func(data []byte) []setting
-	rules   []rule
+	// beside says more of a setting by the directory that the file is in.
+	beside func(s *setting, dir string)
+	rules  []rule
 	// beforeEnv tells that it counts more than the environment.
 	beforeEnv bool
 }
 
 // files are the files of settings of programs. Those of curl, wget, npm, pip,
-// Git, AWS and Cargo were tried with the program itself; those of Yarn, conda
-// and Docker, and wget's ca_directory, are from the documentation.
+// Git, AWS and Cargo were tried with the program itself; those of Yarn, conda,
+// Docker, containerd and Podman, and wget's ca_directory, are from the documentation.
 var files = []file{
 	{about: "curl's settings", clients: []string{"curl"}, parse: parseCurl, beforeEnv: true,
 		places: []place{{path: "~/.curlrc"}, {path: "$XDG_CONFIG_HOME/.curlrc", instead: true}, {path: "$CURL_HOME/.curlrc", instead: true}},
@@ -198,6 +206,18 @@ var files = []file{
 		rules: []rule{
 			{names: []string{"insecure-registries"}, clients: []string{"docker"}, topic: verify, effect: diagnose.Disables, everyHost: value},
 		}},
+	{about: "containerd's settings for a registry", clients: []string{"containerd"}, parse: parseContainerd, beside: ofRegistry,
+		places: []place{{path: "/etc/containerd/certs.d/*/hosts.toml"}},
+		rules: []rule{
+			{names: []string{"ca"}, clients: []string{"containerd"}, topic: more, effect: diagnose.Adds, reads: fromFile, each: true},
+			{names: []string{"skip_verify"}, clients: []string{"containerd"}, topic: verify, take: on},
+		}},
+	{about: "the registries of Podman, Skopeo and Buildah", clients: []string{"podman"}, parse: parseRegistries,
+		places: []place{{path: "/usr/share/containers/registries.conf"}, {path: "/etc/containers/registries.conf"}, {path: "/etc/containers/registries.conf.d/*.conf"},
+			{path: "~/.config/containers/registries.conf"}, {path: "~/.config/containers/registries.conf.d/*.conf"}},
+		rules: []rule{
+			{names: []string{"insecure"}, clients: []string{"podman"}, topic: verify, take: on},
+		}},
 }
 
 // What settings mean.
@@ -220,6 +240,14 @@ var falsehoods = []string{"false", "no", "off", "0", "null", ""}
 // off is for what verifies unless it is switched off.
 func off(s setting) (string, diagnose.OverrideKind, bool) {
 	if !s.bare && slices.Contains(falsehoods, strings.ToLower(s.value)) {
+		return s.value, diagnose.Disables, true
+	}
+	return s.value, "", true
+}
+
+// on is for what verifies until it is told not to.
+func on(s setting) (string, diagnose.OverrideKind, bool) {
+	if s.value == "true" {
 		return s.value, diagnose.Disables, true
 	}
 	return s.value, "", true

@@ -43,10 +43,12 @@ type derived struct {
 
 // KeystoreEntry is an entry of a keystore.
 type KeystoreEntry struct {
-	// Cert is the certificate of an entry that is one; malformed (Version 0)
-	// if there is something else in its place. nil for every other entry.
-	Cert  *store.Cert
-	Alias string // untrusted text
+	// DER is the certificate of an entry that is one, or what is there in its
+	// place; nil for every other entry. It is read by whoever needs to know
+	// what it says: to put one beside it, that would be most of the work.
+	DER    []byte
+	SHA256 store.Fingerprint // of DER
+	Alias  string            // untrusted text
 	// Trusted: Java takes it for an anchor.
 	Trusted bool
 	// Key: a key, or a certificate that belongs to one.
@@ -89,7 +91,7 @@ func (e *Edit) Again(data []byte) (*Edit, error) {
 
 func editKeystore(data []byte, passwords [][]byte, keys *derived) (*Edit, error) {
 	if err := checkSize(data); err != nil {
-		return nil, err
+		return nil, store.Because(store.ErrCorrupt, "%v", err) // it is a store, and not what somebody has given
 	}
 	format := recognise(data)
 	switch {
@@ -113,7 +115,7 @@ func (e *Edit) NewEntry(alias string, c *store.Cert, made time.Time) KeystoreEnt
 // same kind. It is [store.ErrInput] for anything but the entry of a certificate.
 func (e *Edit) ParseEntry(raw []byte, part int) (KeystoreEntry, error) {
 	entry, ok := e.form.parse(raw, part)
-	if !ok || entry.Cert == nil || entry.Key {
+	if !ok || entry.DER == nil || entry.Key {
 		return KeystoreEntry{}, store.Because(store.ErrInput, "not the entry of a certificate in such a keystore")
 	}
 	return entry, nil
@@ -142,37 +144,26 @@ type jksForm struct {
 }
 
 func editJKS(data []byte, passwords [][]byte) (*Edit, error) {
-	f, err := readJKS(newReading(nil, len(data)), data)
+	e := &Edit{Format: formatJKS(data), keys: &derived{}}
+	var entry KeystoreEntry
+	err := walkJKS(data, entry.certificate, func(head jksEntry, raw []byte, left uint32) {
+		entry.of(head, raw)
+		e.Entries = append(e.Entries, entry)
+		entry = KeystoreEntry{}
+		if left > 0 {
+			e.Locked = store.Because(store.ErrUnsupported, "%d entries follow a secret key that does not tell its length", left)
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
-	e := &Edit{Format: f.Format, keys: &derived{}}
 	form := &jksForm{head: data[:8], version: binary.BigEndian.Uint32(data[4:])}
-	e.form = form
-	body, sum := data[:len(data)-jksDigest], data[len(data)-jksDigest:]
-	r := jksReader{rest: data[12:], version: form.version}
-	count := binary.BigEndian.Uint32(data[8:])
-	for number := uint32(1); number <= count; number++ {
-		start := r.rest
-		entry := form.read(&r)
-		if entry.Key && binary.BigEndian.Uint32(start) == jksSecret && (number == count || !r.skipObject()) {
-			// The end of a secret key, and what follows it, is not told: all
-			// of it is kept together.
-			entry.Raw = start[:len(start)-jksDigest]
-			if left := count - number; left > 0 {
-				e.Locked = store.Because(store.ErrUnsupported, "%d entries follow a secret key that does not tell its length", left)
-			}
-			e.Entries = append(e.Entries, entry)
-			break
-		}
-		entry.Raw = start[:len(start)-len(r.rest)]
-		e.Entries = append(e.Entries, entry)
-	}
-	if e.Locked != nil {
+	if e.form = form; e.Locked != nil {
 		return e, nil
 	}
+	body, sum := data[:len(data)-jksDigest], data[len(data)-jksDigest:]
 	for _, p := range append(slices.Clone(passwords), nil) {
-		if bytes.Equal(jksSum(p, body), sum) {
+		if bytes.Equal(jksSum(p, rope{body}), sum) {
 			form.password = p
 			return e, nil
 		}
@@ -181,35 +172,38 @@ func editJKS(data []byte, passwords [][]byte) (*Edit, error) {
 	return e, nil
 }
 
-// read reads an entry, without its Raw.
-func (f *jksForm) read(r *jksReader) KeystoreEntry {
-	var entry KeystoreEntry
-	head := r.entry(func(e *jksEntry, _ uint32, der []byte, x509 bool) {
-		if e.tag == jksCert && x509 {
-			entry.Cert, entry.Trusted = store.NewCert(bytes.Clone(der)), true
-		}
-	})
-	entry.Alias, entry.Key = head.alias, head.tag != jksCert
-	return entry
+// certificate takes the certificate of an entry that is one.
+func (e *KeystoreEntry) certificate(head *jksEntry, _ uint32, der []byte, x509 bool) {
+	if head.tag == jksCert && x509 {
+		e.holds(der, true)
+	}
 }
 
-func (f *jksForm) parse(raw []byte, _ int) (KeystoreEntry, bool) {
+// of takes all the rest.
+func (e *KeystoreEntry) of(head jksEntry, raw []byte) {
+	e.Alias, e.Key, e.Raw = head.alias, head.tag != jksCert, raw
+}
+
+func (e *KeystoreEntry) holds(der []byte, trusted bool) {
+	e.DER, e.SHA256, e.Trusted = der, store.FingerprintOf(der), trusted
+}
+
+func (f *jksForm) parse(raw []byte, _ int) (entry KeystoreEntry, ok bool) {
 	r := jksReader{rest: raw, version: f.version}
-	entry := f.read(&r)
-	entry.Raw = raw
+	entry.of(r.entry(entry.certificate), raw)
 	return entry, !r.short && len(r.rest) == 0
 }
 
 func (f *jksForm) entry(alias string, c *store.Cert, made time.Time) KeystoreEntry {
-	return KeystoreEntry{Cert: c, Alias: alias, Trusted: true, Raw: appendJKS(nil, f.version, alias, c, made)}
+	return KeystoreEntry{DER: c.Raw, SHA256: c.SHA256, Alias: alias, Trusted: true, Raw: appendJKS(nil, f.version, alias, c, made)}
 }
 
 func (f *jksForm) encode(entries []KeystoreEntry) ([]byte, error) {
-	out := binary.BigEndian.AppendUint32(bytes.Clone(f.head), uint32(len(entries)))
+	out := rope{binary.BigEndian.AppendUint32(slices.Clip(f.head), uint32(len(entries)))}
 	for _, e := range entries {
-		out = append(out, e.Raw...)
+		out = append(out, e.Raw)
 	}
-	return append(out, jksSum(f.password, out)...), nil
+	return append(out, jksSum(f.password, out)).join(), nil
 }
 
 // p12Form is a PKCS#12 file in DER.
@@ -224,6 +218,7 @@ type p12Form struct {
 // p12Part is a ContentInfo of the authenticated safe.
 type p12Part struct {
 	raw     []byte
+	content []byte // its SafeContents, decrypted
 	fixed   bool   // it stays as it is
 	sealed  bool   // it is encrypted, as follows
 	head    []byte // the elements before what is encrypted: version, and of the info type and algorithm
@@ -258,7 +253,7 @@ func editPKCS12(data []byte, passwords [][]byte, keys *derived) (*Edit, error) {
 		}
 		parts = rest
 		number := len(form.parts)
-		p, bags, err := openPart(r, keys, part, candidates)
+		p, held, err := openPart(r, keys, part, candidates)
 		if err != nil {
 			e.Encrypted, p.fixed = true, true
 			if e.Locked == nil && store.Code(err) != store.Code(store.ErrSecret) {
@@ -269,6 +264,7 @@ func editPKCS12(data []byte, passwords [][]byte, keys *derived) (*Edit, error) {
 		}
 		before := len(e.Entries)
 		certs, anchors := 0, 0
+		bags, _, _ := take(p.content, tagSequence)
 		for len(bags) > 0 {
 			bag, rest, ok := next(bags)
 			if !ok {
@@ -281,7 +277,7 @@ func editPKCS12(data []byte, passwords [][]byte, keys *derived) (*Edit, error) {
 			} else if id != "" {
 				ids[len(e.Entries)] = id
 			}
-			if entry.Cert != nil {
+			if entry.DER != nil {
 				certs++
 			}
 			if entry.Trusted {
@@ -294,8 +290,7 @@ func editPKCS12(data []byte, passwords [][]byte, keys *derived) (*Edit, error) {
 			p.fixed = true // what is not public is not encrypted twice under one key
 		}
 		if !p.fixed {
-			again, err := p.encode(e.Entries[before:])
-			p.fixed = err != nil || !bytes.Equal(again, p.raw)
+			p.fixed = !safeContents(e.Entries[before:]).is(p.content) || !p.around(rope{held}).is(p.raw)
 		}
 		if !p.fixed && (anchors > 0 || certs > 0 && form.home < 0) {
 			if form.home < 0 || anchors > 0 {
@@ -311,7 +306,7 @@ func editPKCS12(data []byte, passwords [][]byte, keys *derived) (*Edit, error) {
 		form.home = len(form.parts)
 	}
 	if e.Locked == nil {
-		if again, err := form.encode(e.Entries); err != nil || !bytes.Equal(again, data) {
+		if again, err := form.wrap(e.Entries); err != nil || !again.is(data) {
 			e.Locked = store.Because(store.ErrUnsupported, "its encoding is unusual, and would not survive a change")
 		}
 	}
@@ -323,7 +318,7 @@ func (e *Edit) listed(data []byte, passwords [][]byte) error {
 	e.Locked = store.Because(store.ErrUnsupported, "it is encoded in BER, not in DER as Java writes it")
 	f, err := readPKCS12(newReading(passwords, len(data)), data)
 	for _, item := range f.Items {
-		e.Entries = append(e.Entries, KeystoreEntry{Cert: item.Cert, Alias: item.Alias, Trusted: item.TrustedEntry, Key: item.HasKey})
+		e.Entries = append(e.Entries, KeystoreEntry{DER: item.Cert.Raw, SHA256: item.Cert.SHA256, Alias: item.Alias, Trusted: item.TrustedEntry, Key: item.HasKey})
 	}
 	if store.Code(err) == store.Code(store.ErrSecret) {
 		e.Encrypted = true
@@ -362,7 +357,7 @@ func (e *Edit) choose(r *reading, f *p12Form, safe []byte, candidates []password
 		algorithm, digest, _ := next(info)
 		name := string(slices.Concat(algorithm.full, rest))
 		if m, known := e.keys.makers[name]; known && e.keys.password != nil {
-			if value, _, ok := take(digest, tagOctetString); ok && hmac.Equal(m.sum(safe), value) {
+			if value, _, ok := take(digest, tagOctetString); ok && hmac.Equal(m.sum(rope{safe}), value) {
 				f.maker = m
 				return candidates
 			}
@@ -382,15 +377,16 @@ func (e *Edit) choose(r *reading, f *p12Form, safe []byte, candidates []password
 	return nil
 }
 
-// openPart opens a ContentInfo. With an error it is to be kept as it is.
-func openPart(r *reading, keys *derived, part element, candidates []password) (p p12Part, bags []byte, err error) {
+// openPart opens a ContentInfo, and returns also what it holds as it is there.
+// With an error it is to be kept as it is.
+func openPart(r *reading, keys *derived, part element, candidates []password) (p p12Part, held []byte, err error) {
 	p.raw = part.full
 	kind, content, _ := contentInfo(part.value)
 	if kind == oidData {
 		octets, _, ok := take(content, tagOctetString)
-		bags, _, isList := take(octets, tagSequence)
-		p.fixed = !ok || !isList
-		return p, bags, nil
+		_, _, isList := take(octets, tagSequence)
+		p.content, p.fixed = octets, !ok || !isList
+		return p, octets, nil
 	}
 	p.sealed = true
 	if kind != oidEncryptedData {
@@ -416,10 +412,10 @@ func openPart(r *reading, keys *derived, part element, candidates []password) (p
 			}
 		}
 		if out, err = p.cryptor.decrypt(e.value); err == nil {
-			list, after, ok := take(out, tagSequence)
+			_, after, ok := take(out, tagSequence)
 			if der, _, whole := asDER(out); ok && whole && len(after) == 0 && bytes.Equal(der, out) {
-				keys.cryptors[string(algorithm.value)] = p.cryptor
-				return p, list, nil
+				keys.cryptors[string(algorithm.value)], p.content = p.cryptor, out
+				return p, e.value, nil
 			}
 			err = errPassword
 		}
@@ -427,28 +423,48 @@ func openPart(r *reading, keys *derived, part element, candidates []password) (p
 	return p, nil, err
 }
 
-// encode returns the part with these entries.
-func (p *p12Part) encode(entries []KeystoreEntry) ([]byte, error) {
-	var bags [][]byte
+// safeContents returns entries as a part has them.
+func safeContents(entries []KeystoreEntry) rope {
+	var bags rope
 	for _, e := range entries {
 		bags = append(bags, e.Raw)
 	}
-	list := encode(tagSequence, bags...)
-	if !p.sealed {
-		return encode(tagSequence, encode(tagOID, []byte(oidData)), encode(tagContext0, encode(tagOctetString, list))), nil
-	}
-	out, err := p.cryptor.encrypt(list)
-	if err != nil {
-		return nil, err
-	}
-	info := encode(tagSequence, p.info, encode(tagContext0&^0x20, out))
-	return encode(tagSequence, encode(tagOID, []byte(oidEncryptedData)), encode(tagContext0, encode(tagSequence, p.head, info))), nil
+	return wrap(tagSequence, bags)
 }
 
-// encode leaves parts that are not changed as they are. One that is left without
-// an entry goes, unless it never had any.
+// around returns the part that holds what was encrypted, if it is to be.
+func (p *p12Part) around(held rope) rope {
+	if !p.sealed {
+		return wrap(tagSequence, rope{encode(tagOID, []byte(oidData))}, wrap(tagContext0, wrap(tagOctetString, held)))
+	}
+	info := wrap(tagSequence, rope{p.info}, wrap(tagContext0&^0x20, held))
+	return wrap(tagSequence, rope{encode(tagOID, []byte(oidEncryptedData))}, wrap(tagContext0, wrap(tagSequence, rope{p.head}, info)))
+}
+
+// encode returns the part with these contents.
+func (p *p12Part) encode(content rope) (rope, error) {
+	if p.raw != nil && content.is(p.content) {
+		return rope{p.raw}, nil
+	}
+	if p.sealed {
+		out, err := p.cryptor.encrypt(content)
+		if err != nil {
+			return nil, err
+		}
+		content = rope{out}
+	}
+	return p.around(content), nil
+}
+
 func (f *p12Form) encode(entries []KeystoreEntry) ([]byte, error) {
-	var safe [][]byte
+	out, err := f.wrap(entries)
+	return out.join(), err
+}
+
+// wrap leaves parts that are not changed as they are. One that is left without
+// an entry goes, unless it never had any.
+func (f *p12Form) wrap(entries []KeystoreEntry) (rope, error) {
+	var safe rope
 	for number := range len(f.parts) + 1 {
 		p := p12Part{}
 		if number < len(f.parts) {
@@ -464,40 +480,33 @@ func (f *p12Form) encode(entries []KeystoreEntry) ([]byte, error) {
 			safe = append(safe, p.raw)
 			continue
 		}
-		if len(own) == 0 && (number == len(f.parts) || f.full(number)) {
+		if len(own) == 0 && (number == len(f.parts) || p.full()) {
 			continue
 		}
-		part, err := p.encode(own)
+		part, err := p.encode(safeContents(own))
 		if err != nil {
 			return nil, err
 		}
-		safe = append(safe, part)
+		safe = append(safe, part...)
 	}
-	content := encode(tagSequence, safe...)
-	out := [][]byte{f.version, encode(tagSequence, encode(tagOID, []byte(oidData)), encode(tagContext0, encode(tagOctetString, content)))}
+	safe = wrap(tagSequence, safe)
+	out := []rope{{f.version}, wrap(tagSequence, rope{encode(tagOID, []byte(oidData))}, wrap(tagContext0, wrap(tagOctetString, safe)))}
 	if f.mac != nil {
-		mac, err := f.vouch(content)
+		mac, err := f.vouch(safe)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, mac)
+		out = append(out, rope{mac})
 	}
-	return encode(tagSequence, out...), nil
+	return wrap(tagSequence, out...), nil
 }
 
 // full reports whether a part has entries in the file as it is. Those that are
 // encrypted are never left empty, or their salt and vector would be lost.
-func (f *p12Form) full(number int) bool {
-	p := f.parts[number]
-	if p.sealed {
-		return false
-	}
-	empty, err := p.encode(nil)
-	return err == nil && !bytes.Equal(empty, p.raw)
-}
+func (p *p12Part) full() bool { return !p.sealed && !safeContents(nil).is(p.content) }
 
 // vouch returns MacData for content.
-func (f *p12Form) vouch(content []byte) ([]byte, error) {
+func (f *p12Form) vouch(content rope) ([]byte, error) {
 	info, rest, _ := take(f.mac, tagSequence)
 	algorithm, _, ok := next(info)
 	if !ok || f.maker.newHash == nil {
@@ -528,7 +537,7 @@ func readBag(raw []byte, part int) (entry KeystoreEntry, id string, isKey, ok bo
 		kind, content, _ := contentInfo(seq)
 		der, _, whole := take(content, tagOctetString)
 		if whole && kind == oidX509 && !mayHoldKey(der) {
-			entry.Cert, entry.Trusted = store.NewCert(bytes.Clone(der)), trusted
+			entry.holds(der, trusted)
 		}
 	}
 	return entry, id, false, true
@@ -561,13 +570,13 @@ func (f *p12Form) entry(alias string, c *store.Cert, _ time.Time) KeystoreEntry 
 	slices.SortFunc(attributes, bytes.Compare) // DER
 	cert := encode(tagSequence, encode(tagOID, []byte(oidX509)), encode(tagContext0, encode(tagOctetString, c.Raw)))
 	raw := encode(tagSequence, encode(tagOID, []byte(oidBags+"\x03")), encode(tagContext0, cert), encode(tagSet, attributes...))
-	return KeystoreEntry{Cert: c, Alias: alias, Trusted: true, Raw: raw, Part: f.home}
+	return KeystoreEntry{DER: c.Raw, SHA256: c.SHA256, Alias: alias, Trusted: true, Raw: raw, Part: f.home}
 }
 
 // Made is the time at which an entry was put into a JKS or JCEKS keystore, as
 // it is written there; "" where that is not told.
 func (e KeystoreEntry) Made() string {
-	if e.Cert == nil || len(e.Raw) < 6 || !bytes.HasPrefix(e.Raw, []byte{0, 0, 0, jksCert}) {
+	if e.DER == nil || len(e.Raw) < 6 || !bytes.HasPrefix(e.Raw, []byte{0, 0, 0, jksCert}) {
 		return ""
 	}
 	at := 6 + int(binary.BigEndian.Uint16(e.Raw[4:]))
