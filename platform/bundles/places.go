@@ -153,14 +153,16 @@ func detect(ctx context.Context, h *host.Host, user bool) (out []store.Store, re
 	if len(out) == 0 {
 		because("no program was found that has a file of roots for itself")
 	}
-	if !user {
-		for _, w := range within {
-			_, err := h.LookPath(w.program)
-			if err == nil || slices.ContainsFunc(w.homes, func(pattern string) bool {
+	for _, w := range within {
+		_, err := h.LookPath(w.program)
+		here := err == nil
+		if user {
+			here = slices.ContainsFunc(w.homes, func(pattern string) bool {
 				return slices.ContainsFunc(glob(ctx, h, pattern), func(file string) bool { _, err := h.Stat(file); return err == nil })
-			}) {
-				because("%s", w.why)
-			}
+			})
+		}
+		if here {
+			because("%s", w.why)
 		}
 	}
 	return out, reasons
