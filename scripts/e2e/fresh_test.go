@@ -16,18 +16,22 @@ import (
 
 const freshDir = "/fresh" // where a test unpacks a fresh root
 
-// freshJava is a fresh root of Debian 13 with the Javas that it has.
-const freshJava = "trixie-java"
+// Fresh roots of Debian 13: with p11-kit, and with the Javas that it has.
+const (
+	freshTrixie = "trixie-p11"
+	freshJava   = "trixie-java"
+)
 
 // more is what fresh roots hold beside the minimum; the release is before the
 // first dash.
 var more = map[string]string{
-	freshJava: ",openjdk-21-jre-headless,openjdk-25-jre-headless",
+	freshTrixie: ",p11-kit,p11-kit-modules",
+	freshJava:   ",openjdk-21-jre-headless,openjdk-25-jre-headless",
 }
 
 // enterFresh unpacks a fresh root of a release, which [addFresh] has put into
-// the kit, and goes there.
-func enterFresh(t *testing.T, release string) {
+// the kit, and goes there, with locales that were made.
+func enterFresh(t *testing.T, release string, locales ...string) {
 	t.Helper()
 	if err := os.Mkdir(freshDir, 0o755); err != nil {
 		t.Fatal(err)
@@ -49,6 +53,9 @@ func enterFresh(t *testing.T, release string) {
 	}
 	if err := copyFile(kitDir+"/certtrust", freshDir+"/usr/local/bin/certtrust"); err != nil {
 		t.Fatal(err)
+	}
+	for _, l := range locales {
+		must(t, command("cp", "-r", l, freshDir+"/usr/lib/locale/"))
 	}
 	if err := unix.Chroot(freshDir); err != nil {
 		t.Fatal(err)

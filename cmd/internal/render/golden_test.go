@@ -78,6 +78,8 @@ func docs(t *testing.T) map[string]Doc {
 		{Info: followInfo, Reasons: nil},
 		{Info: jdkInfo, Reasons: []string{"/opt is looked through"}},
 	}
+	otherInfo := info("java:/opt/jdk-25/lib/security/cacerts", "JDK 25", store.ScopeSystem)
+	stores = append(stores, StoreRecord{Info: otherInfo, Reasons: []string{"/opt is looked through"}})
 	elsewhere := []string{"no Chromium: /home/ann/.pki/nssdb is not there"}
 
 	in := []Holding{
