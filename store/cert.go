@@ -30,7 +30,7 @@ type Cert struct {
 
 	// Strict asks crypto/x509 what it makes of Raw, the first time that somebody
 	// wants to know: of most of what a store holds nobody does.
-	Strict func() (*x509.Certificate, error)
+	Strict func() (*x509.Certificate, error) `json:"-"`
 
 	// The loose fields. What Raw does not tell is zero.
 	Version            int // 1, 2 or 3; 0 if even the outer structure is broken
