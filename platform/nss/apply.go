@@ -329,11 +329,11 @@ func (s *Store) verify(st *state, targets []*target) error {
 			continue
 		}
 		for _, o := range st.of(c.cert) {
-			if o.bad+o.missing > 0 || o.matches(c.cert) && !o.levels.trust().Equal(t.levels.trust(), true) {
+			if o.bad+o.missing > 0 || o.matches(c.cert) && !o.levels.means(t.levels) {
 				return store.Because(store.ErrFailed, "the trust of %s is not as it was written", t.cert.SHA256.Short())
 			}
 		}
-		if got, _ := st.effective(c.cert); !got.trust().Equal(t.levels.trust(), true) {
+		if got, _ := st.effective(c.cert); !got.means(t.levels) {
 			return store.Because(store.ErrFailed, "the trust of %s is not as it was written", t.cert.SHA256.Short())
 		}
 	}
@@ -377,11 +377,13 @@ const maxID = 0x3fffffff
 
 // newID returns a number that no object has.
 func (w *writer) newID() int64 {
-	for w.next == 0 || w.st.ids[w.next] {
+	for {
+		if _, taken := w.st.ids[w.next]; !taken && w.next != 0 {
+			w.st.ids[w.next] = nil
+			return w.next
+		}
 		w.next = (w.next + 1) & maxID
 	}
-	w.st.ids[w.next] = true
-	return w.next
 }
 
 // exec runs a statement, which is prepared once.
@@ -401,8 +403,8 @@ func (w *writer) exec(statement string, args ...any) error {
 
 // value is an attribute with its value.
 type value struct {
-	attr  attribute
-	value []byte
+	attr attribute
+	data []byte
 }
 
 // insert writes an object.
@@ -412,7 +414,7 @@ func (w *writer) insert(id int64, row []value) error {
 	for _, v := range row {
 		columns.WriteString(", " + v.attr.column())
 		marks.WriteString(", ?")
-		args = append(args, stored(v.value))
+		args = append(args, stored(v.data))
 	}
 	return w.exec("INSERT INTO main.nssPublic (id"+columns.String()+") VALUES (?"+marks.String()+")", args...)
 }
@@ -510,26 +512,28 @@ func (w *writer) trust(id int64, number int, t *target, serial []byte) error {
 	k := kinds[number]
 	row := []value{{aClass, be32(k.class)}, {aToken, []byte{1}}, {aPrivate, []byte{0}}, {aLabel, nil}, {aModifiable, []byte{1}},
 		{aIssuer, t.cert.Issuer.Raw}, {aSerial, serial}}
-	var signed []value
-	for i, f := range fields {
-		l := t.levels[i]
+	var signed [][]byte // the values of k.signed
+	for _, l := range t.levels {
 		if l == levelUnknown {
 			l = levelNone
 		}
-		signed = append(signed, value{k.field(f), be32(k.values[l])})
+		signed = append(signed, be32(k.values[l]))
 	}
 	if number == newKind {
-		signed = append(signed, value{aHash, hashFor(number, t.cert)}, value{aHashAlg, be32(hashSHA256)})
+		signed = append(signed, hashFor(number, t.cert), be32(hashSHA256))
 	} else {
-		signed = append(signed, value{aStepUp, []byte{0}}, value{aSHA1, hashFor(number, t.cert)}, value{aMD5, md5Of(t.cert.Raw)})
+		signed = append(signed, []byte{0}, hashFor(number, t.cert), md5Of(t.cert.Raw))
 	}
-	if err := w.insert(id, append(row, signed...)); err != nil || w.sign == nil {
+	for i, data := range signed {
+		row = append(row, value{k.signed[i], data})
+	}
+	if err := w.insert(id, row); err != nil || w.sign == nil {
 		return err
 	}
 	const one = "(?, ?, NULL)"
 	var args []any
-	for _, v := range signed {
-		args = append(args, sigName(id, v.attr), w.sign.sign(signature{uint32(id), v.attr, v.value}))
+	for _, v := range row[len(row)-len(signed):] {
+		args = append(args, sigName(id, v.attr), w.sign.sign(signature{uint32(id), v.attr, v.data}))
 	}
 	return w.exec("INSERT OR REPLACE INTO k.metaData (id, item1, item2) VALUES "+one+strings.Repeat(", "+one, len(signed)-1), args...)
 }

@@ -211,7 +211,7 @@ func (s *Store) certFindings(st *state, c *certObject) (list []finding) {
 			}
 		}
 		list = append(list, finding{s.problem(code, c.cert, ""), c, rewrite(l)})
-	case newer != nil && older != nil && !newer.levels.trust().Equal(older.levels.trust(), true):
+	case newer != nil && older != nil && !newer.levels.means(older.levels):
 		list = append(list, finding{s.problem("kinds-differ", c.cert,
 			fmt.Sprintf("%s for newer programs, %s for older ones", newer.levels, older.levels)), c, rewrite(stricter(newer.levels, older.levels))})
 	case newer != nil && older == nil && !s.o.Profile && newer.levels.says():

@@ -339,7 +339,7 @@ func readContent(c store.Change) (*content, error) {
 		return nil, store.Because(store.ErrInput, "the content that is given is not that of this certificate")
 	}
 	for _, l := range kept.Levels {
-		if _, known := decisions[l]; !known {
+		if l < levelNone || l > levelUnknown {
 			return nil, store.Because(store.ErrInput, "the content that is given is not that of this certificate")
 		}
 	}
@@ -375,8 +375,8 @@ func (s *Store) wanted(c *store.Cert, now levels, kept *content, want store.Trus
 		return fold(a) == fold(b)
 	}
 	out := now
-	for i, f := range fields {
-		d := next.For(f.purpose)
+	for i, purpose := range fields {
+		d := next.For(purpose)
 		switch {
 		case kept != nil && same(decisions[kept.Levels[i]], d):
 			out[i] = kept.Levels[i]
@@ -426,7 +426,7 @@ func (s *Store) writes(st *state) []int {
 func (p *planner) aligned(c *store.Cert, l levels) bool {
 	have := map[int]bool{}
 	for _, t := range p.st.of(c) {
-		if !t.matches(c) || t.missing+t.bad > 0 || !t.levels.trust().Equal(l.trust(), true) {
+		if !t.matches(c) || t.missing+t.bad > 0 || !t.levels.means(l) {
 			return !t.said.says() && t.missing+t.bad == 0 && !l.says()
 		}
 		have[t.kind] = true

@@ -32,12 +32,10 @@ const (
 
 // certObject is a certificate in the database.
 type certObject struct {
-	id     int64
-	cert   *store.Cert
-	label  string
-	issuer []byte
-	serial []byte
-	key    bool // the database has its private key
+	id    int64
+	cert  *store.Cert
+	label string
+	key   bool // the database has its private key
 }
 
 // trustObject is a trust object in the database.
@@ -48,9 +46,15 @@ type trustObject struct {
 	hash           []byte // of the certificate, as the kind has it
 	levels         levels // as readers take them: a value with a bad signature says nothing
 	said           levels // as written
-	values         map[attribute][]byte
+	signed         []signed
 	missing, bad   int // signatures
 	unchecked      int
+}
+
+// signed is an attribute that is signed, as it is stored, with its signature.
+type signed struct {
+	value
+	signature []byte // nil = none
 }
 
 // state is what a database holds.
@@ -68,7 +72,7 @@ type state struct {
 	holders map[string][]*certObject  // likewise
 	orphans []string                  // signatures of objects that there are not
 	broken  []broken                  // rows that cannot be read
-	ids     map[int64]bool
+	ids     map[int64]*trustObject    // all objects: nil = another one
 	fips    bool
 
 	parsed *certCache
@@ -193,13 +197,20 @@ func (src *source) close() {
 }
 
 // objectColumns are what is read of each object.
-func objectColumns() []attribute {
-	list := []attribute{aClass, aLabel, aValue, aIssuer, aSerial, aID, aHash, aHashAlg, aSHA1, aMD5, aStepUp}
-	for _, f := range fields {
-		list = append(list, f.old, f.new)
+var objectColumns = slices.Concat([]attribute{aClass, aLabel, aValue, aIssuer, aSerial}, kinds[newKind].signed, kinds[oldKind].signed)
+
+// object is a row: the values of objectColumns.
+type object [][]byte
+
+func objectOf(values map[attribute][]byte) object {
+	o := make(object, len(objectColumns))
+	for i, a := range objectColumns {
+		o[i] = values[a]
 	}
-	return list
+	return o
 }
+
+func (o object) get(a attribute) []byte { return o[slices.Index(objectColumns, a)] }
 
 // readObjects reads cert9.db.
 func (s *Store) readObjects(ctx context.Context, src source, st *state) error {
@@ -211,59 +222,50 @@ func (s *Store) readObjects(ctx context.Context, src source, st *state) error {
 		return &store.Error{Path: s.certs, Err: store.Because(store.ErrCorrupt, "it is not a certificate database of NSS")}
 	}
 	st.modern = slices.Contains(names, attribute(0x62c).column())
-	attrs := objectColumns()
 	var columns []string
-	for _, a := range attrs {
+	for _, a := range objectColumns {
 		if slices.Contains(names, a.column()) {
 			columns = append(columns, a.column())
 		} else {
 			columns = append(columns, "NULL")
 		}
 	}
-	values := make([]any, len(attrs)+1)
-	to := make([]any, len(values))
-	for i := range values {
-		to[i] = &values[i]
+	var id any
+	row := make(object, len(objectColumns))
+	to := []any{&id}
+	for i := range row {
+		to = append(to, (*sqlite.Blob)(&row[i]))
 	}
 	query := "SELECT id, " + strings.Join(columns, ", ") + " FROM " + src.certName + ".nssPublic ORDER BY id"
 	return src.certs.Query(ctx, query, nil, func(scan func(...any) error) error {
-		clear(values)
 		if err := scan(to...); err != nil {
 			return err
 		}
 		if len(st.ids) == maxObjects {
 			return &store.Error{Path: s.certs, Err: store.Because(store.ErrCorrupt, "it holds more than %d objects", maxObjects)}
 		}
-		id, ok := values[0].(int64)
-		if !ok {
-			return nil // NSS finds no such object
+		if number, ok := id.(int64); ok { // NSS finds no others
+			st.ids[number] = nil
+			st.add(number, row)
 		}
-		st.ids[id] = true
-		row := make(map[attribute][]byte, len(attrs))
-		for i, a := range attrs {
-			if b, ok := values[i+1].([]byte); ok {
-				row[a] = b
-			}
-		}
-		st.add(id, row)
 		return nil
 	})
 }
 
 // add takes an object in.
-func (st *state) add(id int64, row map[attribute][]byte) {
-	class := row[aClass]
+func (st *state) add(id int64, row object) {
+	class := row.get(aClass)
 	if len(class) != 4 {
 		return
 	}
 	if bytes.Equal(class, be32(classCert)) {
-		der := plainValue(row[aValue])
+		der := plainValue(row.get(aValue))
 		if len(der) == 0 {
 			st.broken = append(st.broken, broken{id, store.Because(store.ErrCorrupt, "the certificate is missing")})
 			return
 		}
-		c := &certObject{id: id, cert: st.parsed.cert(der), issuer: plainValue(row[aIssuer]), serial: plainValue(row[aSerial])}
-		c.label = strings.ToValidUTF8(string(plainValue(row[aLabel])), "\ufffd")
+		c := &certObject{id: id, cert: st.parsed.cert(der)}
+		c.label = strings.ToValidUTF8(string(plainValue(row.get(aLabel))), "\ufffd")
 		st.certs = append(st.certs, c)
 		st.holders[issuedOf(c.cert)] = append(st.holders[issuedOf(c.cert)], c)
 		return
@@ -272,14 +274,19 @@ func (st *state) add(id int64, row map[attribute][]byte) {
 		if !bytes.Equal(class, be32(k.class)) {
 			continue
 		}
-		t := &trustObject{id: id, kind: i, issuer: plainValue(row[aIssuer]), serial: plainValue(row[aSerial]), values: row}
-		t.hash = plainValue(row[k.hashes[0]])
-		for j, f := range fields {
-			t.said[j] = k.levelOf(row[k.field(f)])
+		t := &trustObject{id: id, kind: i, issuer: plainValue(row.get(aIssuer)), serial: plainValue(row.get(aSerial)), signed: make([]signed, len(k.signed))}
+		t.hash = plainValue(row.get(k.hash))
+		for j, a := range k.signed {
+			t.signed[j].value = value{a, row.get(a)}
+		}
+		for j := range fields {
+			t.said[j] = k.levelOf(t.signed[j].data)
 		}
 		t.levels = t.said
+		st.ids[id] = t
 		st.trusts = append(st.trusts, t)
-		st.about[issued(t.issuer, t.serial)] = append(st.about[issued(t.issuer, t.serial)], t)
+		about := issued(t.issuer, t.serial)
+		st.about[about] = append(st.about[about], t)
 	}
 }
 
@@ -291,12 +298,31 @@ func issued(issuer, serial []byte) string {
 func issuedOf(c *store.Cert) string { return issued(c.Issuer.Raw, serialOf(c.Raw)) }
 
 func newState(parsed *certCache) *state {
-	return &state{ids: map[int64]bool{}, about: map[string][]*trustObject{}, holders: map[string][]*certObject{}, parsed: parsed}
+	return &state{ids: map[int64]*trustObject{}, about: map[string][]*trustObject{}, holders: map[string][]*certObject{}, parsed: parsed}
 }
 
-// sigName is the name of the row that signs an attribute.
+// sigName is the name of the row that signs an attribute of an object.
 func sigName(id int64, a attribute) string {
-	return fmt.Sprintf("sig_cert_%08x_%08x", uint32(id), uint32(a))
+	const digits = "0123456789abcdef"
+	name := []byte("sig_cert_00000000_00000000")
+	for i := range 8 {
+		name[16-i], name[25-i] = digits[id>>(4*i)&0xf], digits[a>>(4*i)&0xf]
+	}
+	return string(name)
+}
+
+// signs tells what a signature of that name signs. Readers look for no other form.
+func signs(name string) (id int64, a attribute, ok bool) {
+	rest, ok := strings.CutPrefix(name, "sig_cert_")
+	if !ok || len(rest) != 17 || rest[8] != '_' || strings.ToLower(rest) != rest {
+		return 0, 0, false
+	}
+	object, err := strconv.ParseUint(rest[:8], 16, 32)
+	if err != nil {
+		return 0, 0, false
+	}
+	number, err := strconv.ParseUint(rest[9:], 16, 32)
+	return int64(object), attribute(number), err == nil
 }
 
 // readKeys reads key4.db and checks the signatures. A password is tried beside
@@ -309,20 +335,19 @@ func (s *Store) readKeys(ctx context.Context, src source, st *state, password *h
 	if !slices.Contains(names, "id") || !slices.Contains(names, "item1") || !slices.Contains(names, "item2") {
 		return &store.Error{Path: s.keys, Err: store.Because(store.ErrCorrupt, "it is not a key database of NSS")}
 	}
-	sigs := map[string][]byte{}
 	query := "SELECT id, item1, item2 FROM " + src.keyName + ".metaData WHERE id = 'password' OR id >= 'sig_cert_' AND id < 'sig_cert`'"
+	n := 0
 	err := src.keys.Query(ctx, query, nil, func(scan func(...any) error) error {
-		var id, item1, item2 any
-		if err := scan(&id, &item1, &item2); err != nil {
+		var id any
+		var first, second sqlite.Blob
+		if err := scan(&id, &first, &second); err != nil {
 			return err
 		}
 		name, _ := id.(string)
-		first, _ := item1.([]byte)
-		second, _ := item2.([]byte)
 		if name == "password" {
 			st.entry = &passwordEntry{first, second}
-		} else if len(sigs) < 10*maxObjects {
-			sigs[name] = first
+		} else if n++; n <= 10*maxObjects {
+			st.signature(name, first)
 		}
 		return nil
 	})
@@ -333,7 +358,7 @@ func (s *Store) readKeys(ctx context.Context, src source, st *state, password *h
 		return err
 	}
 	if st.entry == nil || len(st.entry.check) == 0 {
-		st.entry = nil
+		st.entry, st.orphans = nil, nil
 		return nil // never initialized: nothing is signed
 	}
 	tries := []host.Secret{{}}
@@ -352,7 +377,7 @@ func (s *Store) readKeys(ctx context.Context, src source, st *state, password *h
 			break
 		}
 	}
-	return st.check(ctx, sigs)
+	return st.check(ctx)
 }
 
 // unlock is what [passwordEntry.unlock] returns, which is found out once for
@@ -409,48 +434,51 @@ func (s *Store) readPrivate(ctx context.Context, src source, st *state) error {
 	return err
 }
 
+// signature takes a signature in.
+func (st *state) signature(name string, der []byte) {
+	id, a, ok := signs(name)
+	t, known := st.ids[id]
+	switch {
+	case !ok: // nothing that NSS would look for
+	case !known:
+		st.orphans = append(st.orphans, name)
+	case t != nil:
+		for i := range t.signed {
+			if t.signed[i].attr == a {
+				t.signed[i].signature = der
+			}
+		}
+	}
+}
+
 // check checks the signatures of the trust objects. What a bad one signs says
 // nothing, as for NSS.
-func (st *state) check(ctx context.Context, sigs map[string][]byte) error {
+func (st *state) check(ctx context.Context) error {
+	slices.Sort(st.orphans)
+	if st.login != unlocked {
+		return nil
+	}
 	for _, t := range st.trusts {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		k := kinds[t.kind]
-		verify := func(a attribute, counts bool) bool {
-			name := sigName(t.id, a)
-			sig, there := sigs[name]
-			delete(sigs, name)
-			if st.login != unlocked || !counts {
-				return true
+		for i, x := range t.signed {
+			isField := i < len(fields)
+			if isField && t.said[i] == levelUnknown || !isField && len(plainValue(x.data)) == 0 {
+				continue
 			}
-			if !there || len(sig) == 0 {
+			v := bad
+			if len(x.signature) == 0 {
 				t.missing++
-				return false
-			}
-			switch st.keys.verify(signature{uint32(t.id), a, t.values[a]}, sig) {
-			case bad:
+			} else if v = st.keys.verify(signature{uint32(t.id), x.attr, x.data}, x.signature); v == bad {
 				t.bad++
-				return false
-			case tooCostly:
+			}
+			if v == tooCostly {
 				t.unchecked++
 			}
-			return true
-		}
-		for i, f := range fields {
-			a := k.field(f)
-			if !verify(a, t.said[i] != levelUnknown) {
+			if v == bad && isField {
 				t.levels[i] = levelUnknown
 			}
-		}
-		for _, a := range k.signed {
-			verify(a, len(plainValue(t.values[a])) > 0)
-		}
-	}
-	for _, name := range sortedKeys(sigs) {
-		var id, attr uint32
-		if _, err := fmt.Sscanf(name, "sig_cert_%08x_%08x", &id, &attr); err == nil && !st.ids[int64(id)] {
-			st.orphans = append(st.orphans, name)
 		}
 	}
 	return nil
@@ -538,13 +566,4 @@ func (s *Store) readModules(st *state) error {
 	}
 	st.fips = fipsMode(text)
 	return nil
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	var out []string
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
 }

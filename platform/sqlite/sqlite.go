@@ -346,6 +346,10 @@ func (db *DB) Query(ctx context.Context, query string, args []any, each func(sca
 	}
 }
 
+// Blob is a place for a value that may be of any type, and is nil if it is no
+// blob.
+type Blob []byte
+
 // assign puts values into what pointers point to.
 func assign(row []driver.Value, to []any) error {
 	if len(row) != len(to) {
@@ -356,6 +360,8 @@ func assign(row []driver.Value, to []any) error {
 		switch p := to[i].(type) {
 		case *any:
 			*p = value
+		case *Blob:
+			*p, _ = value.([]byte)
 		case *[]byte:
 			if *p, ok = value.([]byte); !ok && value == nil {
 				*p, ok = nil, true
