@@ -121,7 +121,7 @@ func (p *planner) change(c store.Change) error {
 	if len(found) == 0 && c.DER == nil {
 		return store.Because(store.ErrNotFound, "the keystore does not hold it, so the certificate itself is needed")
 	}
-	cert := store.NewCert(c.DER)
+	cert := c.Cert()
 	if len(found) > 0 {
 		cert = p.entries[found[0]].Cert
 	}

@@ -2,6 +2,7 @@ package nss
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -310,18 +311,15 @@ func (s *Store) readBack(ctx context.Context, first *planner) error {
 
 // verify makes sure that targets are in a state.
 func (s *Store) verify(st *state, targets []*target) error {
-	byPrint := map[store.Fingerprint]*certObject{}
-	for _, c := range st.certs {
-		byPrint[c.cert.SHA256] = c
-	}
 	for _, t := range targets {
-		c := byPrint[t.cert.SHA256]
-		if t.gone != (c == nil) {
+		held := st.prints[t.cert.SHA256]
+		if t.gone != (len(held) == 0) {
 			return store.Because(store.ErrFailed, "whether %s is there is not as it was written", t.cert.SHA256.Short())
 		}
 		if t.gone {
 			continue
 		}
+		c := held[len(held)-1]
 		if t.setLabel && c.label != t.label {
 			return store.Because(store.ErrFailed, "the name of %s is not as it was written", t.cert.SHA256.Short())
 		}
@@ -350,8 +348,10 @@ type writer struct {
 	sign *signer
 	next int64
 
-	statements map[string]func(args ...any) error
+	statements map[string]func(args ...any) error // by text, or by the columns that are written
 	closers    []func()
+	key        []byte // room
+	args       []any  // likewise
 }
 
 func (w *writer) begin() error {
@@ -386,17 +386,25 @@ func (w *writer) newID() int64 {
 	}
 }
 
-// exec runs a statement, which is prepared once.
+// prepared returns a statement by its key, which is prepared once.
+func (w *writer) prepared(key []byte, text func() string) (func(args ...any) error, error) {
+	if run := w.statements[string(key)]; run != nil {
+		return run, nil
+	}
+	run, closer, err := w.db.Prepare(w.ctx, text())
+	if err != nil {
+		return nil, err
+	}
+	w.statements[string(key)] = run
+	w.closers = append(w.closers, closer)
+	return run, nil
+}
+
+// exec runs a statement.
 func (w *writer) exec(statement string, args ...any) error {
-	run := w.statements[statement]
-	if run == nil {
-		var closer func()
-		var err error
-		if run, closer, err = w.db.Prepare(w.ctx, statement); err != nil {
-			return err
-		}
-		w.statements[statement] = run
-		w.closers = append(w.closers, closer)
+	run, err := w.prepared([]byte(statement), func() string { return statement })
+	if err != nil {
+		return err
 	}
 	return run(args...)
 }
@@ -409,14 +417,38 @@ type value struct {
 
 // insert writes an object.
 func (w *writer) insert(id int64, row []value) error {
-	var columns, marks strings.Builder
-	args := []any{id}
+	w.key, w.args = w.key[:0], append(w.args[:0], id)
 	for _, v := range row {
-		columns.WriteString(", " + v.attr.column())
-		marks.WriteString(", ?")
-		args = append(args, stored(v.data))
+		w.key = binary.BigEndian.AppendUint32(w.key, uint32(v.attr))
+		w.args = append(w.args, stored(v.data))
 	}
-	return w.exec("INSERT INTO main.nssPublic (id"+columns.String()+") VALUES (?"+marks.String()+")", args...)
+	run, err := w.prepared(w.key, func() string {
+		columns := "id"
+		for _, v := range row {
+			columns += ", " + v.attr.column()
+		}
+		return "INSERT INTO main.nssPublic (" + columns + ") VALUES (?" + strings.Repeat(", ?", len(row)) + ")"
+	})
+	if err != nil {
+		return err
+	}
+	return run(w.args...)
+}
+
+// vouch writes the signatures of an object's values.
+func (w *writer) vouch(id int64, values []value) error {
+	w.key, w.args = append(w.key[:0], byte(len(values))), w.args[:0]
+	for _, v := range values {
+		w.args = append(w.args, sigName(id, v.attr), w.sign.sign(signature{uint32(id), v.attr, v.data}))
+	}
+	run, err := w.prepared(w.key, func() string {
+		const one = "(?, ?, NULL)"
+		return "INSERT OR REPLACE INTO k.metaData (id, item1, item2) VALUES " + one + strings.Repeat(", "+one, len(values)-1)
+	})
+	if err != nil {
+		return err
+	}
+	return run(w.args...)
 }
 
 // drop deletes an object and its signatures.
@@ -499,7 +531,7 @@ func (w *writer) target(t *target) error {
 // keeps reports whether a trust object with the issuer and serial number of c
 // is about another certificate that is there, too.
 func (st *state) keeps(t *trustObject, c *store.Cert) bool {
-	for _, o := range st.holders[issuedOf(c)] {
+	for _, o := range st.holding(c.Issuer.Raw, serialOf(c.Raw)) {
 		if o.cert.SHA256 != c.SHA256 && !t.matches(c) && t.matches(o.cert) {
 			return true
 		}
@@ -530,10 +562,5 @@ func (w *writer) trust(id int64, number int, t *target, serial []byte) error {
 	if err := w.insert(id, row); err != nil || w.sign == nil {
 		return err
 	}
-	const one = "(?, ?, NULL)"
-	var args []any
-	for _, v := range row[len(row)-len(signed):] {
-		args = append(args, sigName(id, v.attr), w.sign.sign(signature{uint32(id), v.attr, v.data}))
-	}
-	return w.exec("INSERT OR REPLACE INTO k.metaData (id, item1, item2) VALUES "+one+strings.Repeat(", "+one, len(signed)-1), args...)
+	return w.vouch(id, row[len(row)-len(signed):])
 }

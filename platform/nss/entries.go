@@ -226,7 +226,7 @@ func (s *Store) certFindings(st *state, c *certObject) (list []finding) {
 // heldElsewhere reports whether another certificate here is the one that the
 // object is about.
 func (st *state) heldElsewhere(t *trustObject, not *certObject) bool {
-	return slices.ContainsFunc(st.holders[issued(t.issuer, t.serial)], func(c *certObject) bool {
+	return slices.ContainsFunc(st.holding(t.issuer, t.serial), func(c *certObject) bool {
 		return c.cert.SHA256 != not.cert.SHA256 && t.matches(c.cert)
 	})
 }

@@ -123,12 +123,16 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 	var taken, stored []given
 	place := bulk && slices.ContainsFunc(found, func(f platform.Found) bool { return slices.Contains(f.Info().Express.Decisions, store.Unspecified) })
 	hasRoot := slices.ContainsFunc(list, func(g given) bool { return g.cert.Kind() == "root" && (!g.server || c.Bool("leaf")) })
-	all := concernsOf(list, a.Host.Now())
+	judged := judge(list, a.Host.Now())
 	for i, g := range list {
-		concerns := all[i]
+		concerns, refusals := judged[i].concerns, judged[i].refusals
 		kind := g.cert.Kind()
 		tell := func(action, reason string, overridden []store.Concern) {
-			ch.certificates = append(ch.certificates, a.told(g, action, reason, overridden, concerns))
+			told := a.told(g, action, reason, overridden, concerns)
+			if action == actTrusted {
+				told.Lint = refusals
+			}
+			ch.certificates = append(ch.certificates, told)
 		}
 		if reason := skip(g, kind, hasRoot, allowed, c); reason != "" {
 			if place && kind == "intermediate" && !g.item.Distrusted {
@@ -152,7 +156,7 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 			tell(actRefused, reason, nil)
 			continue
 		}
-		a.advise(g)
+		a.advise(g, refusals)
 		taken = append(taken, g)
 		tell(actTrusted, "", concerns)
 	}
@@ -192,16 +196,22 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 	return ch.run(found)
 }
 
-// concernsOf returns what speaks against each certificate. Their signatures take
-// time, so it is found out by all processors.
-func concernsOf(list []given, at time.Time) [][]store.Concern {
-	out := make([][]store.Concern, len(list))
+// judgement is what is thought of a certificate as an anchor.
+type judgement struct {
+	concerns []store.Concern
+	refusals []lint.Finding // by programs, once it is one
+}
+
+// judge judges certificates. Their signatures take time, so it is done by all
+// processors.
+func judge(list []given, at time.Time) []judgement {
+	out := make([]judgement, len(list))
 	var next atomic.Int64
 	var workers sync.WaitGroup
 	for range min(runtime.NumCPU(), len(list)) {
 		workers.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(list)); i = next.Add(1) - 1 {
-				out[i] = store.Concerns(list[i].cert, at)
+				out[i] = judgement{store.Concerns(list[i].cert, at), lint.Check(list[i].cert, at)}
 			}
 		})
 	}
@@ -227,9 +237,6 @@ func (a *App) told(g given, action, reason string, overridden, all []store.Conce
 	if g.item.HasKey {
 		out.Traits = append(out.Traits, "private-key-beside")
 	}
-	if action == actTrusted {
-		out.Lint = lint.Check(g.cert, a.Host.Now())
-	}
 	return out
 }
 
@@ -241,7 +248,7 @@ func storeIn(i store.Info, list []given) []store.Change {
 	}
 	var out []store.Change
 	for _, g := range list {
-		out = append(out, store.Change{Fingerprint: g.cert.SHA256, DER: g.cert.Raw, Trust: &store.Trust{}})
+		out = append(out, g.cert.Wanted(store.Trust{}))
 	}
 	return out
 }
@@ -324,7 +331,7 @@ func refusal(g given, concerns []store.Concern, allowed []string) (reason, hint 
 }
 
 // advise tells what a person should know of a certificate that is taken.
-func (a *App) advise(g given) {
+func (a *App) advise(g given, refusals []lint.Finding) {
 	label := store.Printable(g.cert.Label())
 	if p := g.cert.Parsed; p != nil {
 		names := slices.Concat(p.PermittedDNSDomains, p.PermittedEmailAddresses, p.PermittedURIDomains)
@@ -341,7 +348,7 @@ func (a *App) advise(g given) {
 	if limits := g.cert.ExtendedKeyUsage(); limits != nil && !slices.Contains(limits, store.PurposeServerAuth) && !slices.Contains(limits, store.PurposeAny) {
 		a.Streams.Noticef("\"%s\" limits itself to %s: programs will not accept servers by it", label, words(limits))
 	}
-	for _, f := range lint.Check(g.cert, a.Host.Now()) {
+	for _, f := range refusals {
 		a.Streams.Warningf("\"%s\": %s", label, f)
 	}
 }
@@ -377,8 +384,7 @@ func trustIn(i store.Info, list []given, purposes []store.Purpose) []store.Chang
 	}
 	var out []store.Change
 	for _, g := range list {
-		trust := store.TrustFor(store.Trusted, purposes...)
-		out = append(out, store.Change{Fingerprint: g.cert.SHA256, DER: g.cert.Raw, Trust: &trust})
+		out = append(out, g.cert.Wanted(store.TrustFor(store.Trusted, purposes...)))
 	}
 	return out
 }
