@@ -236,7 +236,11 @@ func (s *Store) transaction(ctx context.Context, part store.Plan, same func(a, b
 		if err := s.readObjects(ctx, src, st); err != nil {
 			return nil, err
 		}
-		return st, s.readKeys(ctx, src, st, password)
+		keys, err := s.readKeys(ctx, src)
+		if err != nil {
+			return nil, err
+		}
+		return st, s.check(ctx, st, keys, password)
 	}
 	st, err := inside()
 	if err != nil {
@@ -415,19 +419,26 @@ type value struct {
 	data []byte
 }
 
-// insert writes an object.
-func (w *writer) insert(id int64, row []value) error {
+// insert writes an object. The values of alike are the same in many objects, and
+// are part of the statement.
+func (w *writer) insert(id int64, alike, own []value) error {
 	w.key, w.args = w.key[:0], append(w.args[:0], id)
-	for _, v := range row {
+	for _, v := range alike {
+		w.key = append(binary.BigEndian.AppendUint32(w.key, uint32(v.attr)), stored(v.data)...)
+	}
+	for _, v := range own {
 		w.key = binary.BigEndian.AppendUint32(w.key, uint32(v.attr))
 		w.args = append(w.args, stored(v.data))
 	}
 	run, err := w.prepared(w.key, func() string {
-		columns := "id"
-		for _, v := range row {
-			columns += ", " + v.attr.column()
+		columns, values := "id", "?"
+		for _, v := range alike {
+			columns, values = columns+", "+v.attr.column(), fmt.Sprintf("%s, x'%x'", values, stored(v.data))
 		}
-		return "INSERT INTO main.nssPublic (" + columns + ") VALUES (?" + strings.Repeat(", ?", len(row)) + ")"
+		for _, v := range own {
+			columns, values = columns+", "+v.attr.column(), values+", ?"
+		}
+		return "INSERT INTO main.nssPublic (" + columns + ") VALUES (" + values + ")"
 	})
 	if err != nil {
 		return err
@@ -482,15 +493,15 @@ func (w *writer) target(t *target) error {
 	yes, no := []byte{1}, []byte{0}
 	serial := serialOf(t.cert.Raw)
 	if t.adds() {
-		row := []value{
-			{aClass, be32(classCert)}, {aToken, yes}, {aPrivate, no}, {aLabel, []byte(t.label)}, {aValue, t.cert.Raw},
-			{aCertType, be32(0)}, {aIssuer, t.cert.Issuer.Raw}, {aSerial, serial}, {aSubject, t.cert.Subject.Raw},
-			{aID, keyID(t.cert)}, {aModifiable, yes},
+		alike := []value{{aClass, be32(classCert)}, {aToken, yes}, {aPrivate, no}, {aCertType, be32(0)}, {aModifiable, yes}}
+		own := []value{
+			{aLabel, []byte(t.label)}, {aValue, t.cert.Raw}, {aIssuer, t.cert.Issuer.Raw}, {aSerial, serial},
+			{aSubject, t.cert.Subject.Raw}, {aID, keyID(t.cert)},
 		}
 		if address := emailOf(t.cert); address != "" {
-			row = append(row, value{aEmail, []byte(address)})
+			own = append(own, value{aEmail, []byte(address)})
 		}
-		if err := w.insert(w.newID(), row); err != nil {
+		if err := w.insert(w.newID(), alike, own); err != nil {
 			return err
 		}
 	} else if t.setLabel {
@@ -542,25 +553,24 @@ func (st *state) keeps(t *trustObject, c *store.Cert) bool {
 // trust writes a trust object and signs it.
 func (w *writer) trust(id int64, number int, t *target, serial []byte) error {
 	k := kinds[number]
-	row := []value{{aClass, be32(k.class)}, {aToken, []byte{1}}, {aPrivate, []byte{0}}, {aLabel, nil}, {aModifiable, []byte{1}},
-		{aIssuer, t.cert.Issuer.Raw}, {aSerial, serial}}
-	var signed [][]byte // the values of k.signed
-	for _, l := range t.levels {
+	alike := []value{{aClass, be32(k.class)}, {aToken, []byte{1}}, {aPrivate, []byte{0}}, {aLabel, nil}, {aModifiable, []byte{1}}}
+	own := []value{{aIssuer, t.cert.Issuer.Raw}, {aSerial, serial}}
+	var signed []value
+	for i, l := range t.levels {
 		if l == levelUnknown {
 			l = levelNone
 		}
-		signed = append(signed, be32(k.values[l]))
+		signed = append(signed, value{k.signed[i], be32(k.values[l])})
 	}
+	own = append(own, value{k.hash, hashFor(number, t.cert)})
 	if number == newKind {
-		signed = append(signed, hashFor(number, t.cert), be32(hashSHA256))
+		signed = append(signed, value{aHashAlg, be32(hashSHA256)})
 	} else {
-		signed = append(signed, []byte{0}, hashFor(number, t.cert), md5Of(t.cert.Raw))
+		signed = append(signed, value{aStepUp, []byte{0}})
+		own = append(own, value{aMD5, md5Of(t.cert.Raw)})
 	}
-	for i, data := range signed {
-		row = append(row, value{k.signed[i], data})
-	}
-	if err := w.insert(id, row); err != nil || w.sign == nil {
+	if err := w.insert(id, append(alike, signed...), own); err != nil || w.sign == nil {
 		return err
 	}
-	return w.vouch(id, row[len(row)-len(signed):])
+	return w.vouch(id, append(signed, own[2:]...))
 }

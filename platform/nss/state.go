@@ -2,6 +2,7 @@ package nss
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/md5"
 	"crypto/sha1"
@@ -170,14 +171,10 @@ func (s *Store) readOnce(ctx context.Context) (*state, error) {
 			return nil, err
 		}
 	}
-	// The order in which the two are locked is that of writers, so that nobody
-	// waits for the other.
-	src.certName, src.keyName = "main", "main"
-	if err := s.readObjects(ctx, src, st); err != nil {
-		return nil, err
-	}
 	if sqlite.Exists(s.host, s.keys) {
 		st.keydb = true
+		// The order in which the two are locked is that of writers, so that
+		// nobody waits for the other.
 		if src.keys, err = sqlite.Read(ctx, s.host, s.keys); err != nil {
 			return nil, err
 		}
@@ -185,7 +182,17 @@ func (s *Store) readOnce(ctx context.Context) (*state, error) {
 			return nil, err
 		}
 	}
-	return st, s.readKeys(ctx, src, st, nil)
+	src.certName, src.keyName = "main", "main"
+	var keys keyRows
+	var failed error
+	var reading sync.WaitGroup
+	reading.Go(func() { keys, failed = s.readKeys(ctx, src) })
+	err = s.readObjects(ctx, src, st)
+	reading.Wait()
+	if err = cmp.Or(err, failed); err != nil {
+		return nil, err
+	}
+	return st, s.check(ctx, st, keys, nil)
 }
 
 func (src *source) close() {
@@ -326,20 +333,31 @@ func signs(name string) (id int64, a attribute, ok bool) {
 	return int64(object), attribute(number), err == nil
 }
 
-// readKeys reads key4.db and checks the signatures. A password is tried beside
-// the empty one and those that are at hand.
-func (s *Store) readKeys(ctx context.Context, src source, st *state, password *host.Secret) error {
+// keyRows are the rows of key4.db that matter.
+type keyRows struct {
+	entry      *passwordEntry
+	signatures []signatureRow
+	private    map[string]bool // the CKA_IDs of private keys
+}
+
+type signatureRow struct {
+	object int64
+	attr   attribute
+	der    []byte
+}
+
+// readKeys reads key4.db.
+func (s *Store) readKeys(ctx context.Context, src source) (keys keyRows, err error) {
 	if src.keys == nil {
-		return nil
+		return keys, nil
 	}
 	names := src.keys.Columns(src.keyName, "metaData")
 	if !slices.Contains(names, "id") || !slices.Contains(names, "item1") || !slices.Contains(names, "item2") {
-		return &store.Error{Path: s.keys, Err: store.Because(store.ErrCorrupt, "it is not a key database of NSS")}
+		return keys, &store.Error{Path: s.keys, Err: store.Because(store.ErrCorrupt, "it is not a key database of NSS")}
 	}
 	// The plus signs keep SQLite from going by the index, which takes longer.
 	query := "SELECT id, item1, item2 FROM " + src.keyName + ".metaData WHERE +id = 'password' OR +id >= 'sig_cert_' AND +id < 'sig_cert`'"
-	n := 0
-	err := src.keys.Query(ctx, query, nil, func(scan func(...any) error) error {
+	err = src.keys.Query(ctx, query, nil, func(scan func(...any) error) error {
 		var id any
 		var first, second sqlite.Blob
 		if err := scan(&id, &first, &second); err != nil {
@@ -347,22 +365,33 @@ func (s *Store) readKeys(ctx context.Context, src source, st *state, password *h
 		}
 		name, _ := id.(string)
 		if name == "password" {
-			st.entry = &passwordEntry{first, second}
-		} else if n++; n <= 10*maxObjects {
-			st.signature(name, first)
+			keys.entry = &passwordEntry{first, second}
+		} else if object, a, ok := signs(name); ok && len(keys.signatures) < 10*maxObjects {
+			keys.signatures = append(keys.signatures, signatureRow{object, a, first})
 		}
 		return nil
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		keys.private, err = s.readPrivate(ctx, src)
 	}
-	if err := s.readPrivate(ctx, src, st); err != nil {
-		return err
+	return keys, err
+}
+
+// check takes the rows of key4.db in and checks the signatures. A password is
+// tried beside the empty one and those that are at hand.
+func (s *Store) check(ctx context.Context, st *state, keys keyRows, password *host.Secret) error {
+	for _, c := range st.certs {
+		c.key = len(keys.private) > 0 && keys.private[string(keyID(c.cert))]
 	}
+	st.entry = keys.entry
 	if st.entry == nil || len(st.entry.check) == 0 {
-		st.entry, st.orphans = nil, nil
+		st.entry = nil
 		return nil // never initialized: nothing is signed
 	}
+	for _, row := range keys.signatures {
+		st.signature(row)
+	}
+	slices.Sort(st.orphans)
 	tries := []host.Secret{{}}
 	if password != nil {
 		tries = append(tries, *password)
@@ -371,6 +400,7 @@ func (s *Store) readKeys(ctx context.Context, src source, st *state, password *h
 	}
 	st.login = locked
 	for _, p := range tries {
+		var err error
 		if st.keys, err = s.unlock(*st.entry, p); err != nil {
 			return &store.Error{Path: s.keys, Err: err}
 		}
@@ -410,45 +440,38 @@ type unlocking struct {
 	err  error
 }
 
-// readPrivate finds which certificates have their private key here.
-func (s *Store) readPrivate(ctx context.Context, src source, st *state) error {
+// readPrivate finds which private keys are there.
+func (s *Store) readPrivate(ctx context.Context, src source) (map[string]bool, error) {
 	names := src.keys.Columns(src.keyName, "nssPrivate")
-	if len(st.certs) == 0 || !slices.Contains(names, aID.column()) || !slices.Contains(names, aClass.column()) {
-		return nil
+	if !slices.Contains(names, aID.column()) || !slices.Contains(names, aClass.column()) {
+		return nil, nil
 	}
 	keys := map[string]bool{}
 	query := fmt.Sprintf("SELECT %s FROM %s.nssPrivate WHERE %s = x'%08x'", aID.column(), src.keyName, aClass.column(), classKey)
-	err := src.keys.Query(ctx, query, nil, func(scan func(...any) error) error {
-		var id any
+	return keys, src.keys.Query(ctx, query, nil, func(scan func(...any) error) error {
+		var id sqlite.Blob
 		if err := scan(&id); err != nil {
 			return err
 		}
-		if b, ok := id.([]byte); ok && len(keys) < maxObjects {
-			keys[string(b)] = true
+		if id != nil && len(keys) < maxObjects {
+			keys[string(id)] = true
 		}
 		return nil
 	})
-	if len(keys) > 0 {
-		for _, c := range st.certs {
-			c.key = keys[string(keyID(c.cert))]
-		}
-	}
-	return err
 }
 
 // signature takes a signature in.
-func (st *state) signature(name string, der []byte) {
-	id, a, ok := signs(name)
-	t, known := st.ids[id]
-	switch {
-	case !ok: // nothing that NSS would look for
-	case !known:
-		st.orphans = append(st.orphans, name)
-	case t != nil:
-		for i := range t.signed {
-			if t.signed[i].attr == a {
-				t.signed[i].signature = der
-			}
+func (st *state) signature(row signatureRow) {
+	t, known := st.ids[row.object]
+	if !known {
+		st.orphans = append(st.orphans, sigName(row.object, row.attr))
+	}
+	if t == nil {
+		return
+	}
+	for i := range t.signed {
+		if t.signed[i].attr == row.attr {
+			t.signed[i].signature = row.der
 		}
 	}
 }
@@ -456,7 +479,6 @@ func (st *state) signature(name string, der []byte) {
 // check checks the signatures of the trust objects. What a bad one signs says
 // nothing, as for NSS.
 func (st *state) check(ctx context.Context) error {
-	slices.Sort(st.orphans)
 	if st.login != unlocked {
 		return nil
 	}

@@ -255,11 +255,14 @@ func (db *DB) Commit() error {
 	return nil
 }
 
-// Begin begins a transaction in which what is read is of one moment.
+// Begin begins a transaction in which what is read is of this moment.
 func (db *DB) Begin(ctx context.Context) error {
 	err := db.exec(ctx, "BEGIN")
-	db.tx = err == nil
-	return err
+	if db.tx = err == nil; !db.tx {
+		return err
+	}
+	// The first thing that is read is what locks the file.
+	return db.Query(ctx, "SELECT 1 FROM sqlite_master LIMIT 1", nil, func(func(...any) error) error { return nil })
 }
 
 // Exec runs a statement.
