@@ -91,8 +91,8 @@ type Error struct {
 	Hint  string // what to do next, a sentence without a full stop; may be ""
 }
 
-// Error returns "op store: path: reason", leaving out what is not known. It is
-// safe to print.
+// Error returns "op store: path: reason", leaving out what is not known, and
+// the path if the store's ID tells it. It is safe to print.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Op)
@@ -102,7 +102,11 @@ func (e *Error) Error() string {
 		}
 		b.WriteString(Printable(string(e.Store)))
 	}
-	for _, part := range []string{Printable(e.Path), fmt.Sprint(e.Err)} {
+	place := Printable(e.Path)
+	if strings.HasSuffix(Printable(string(e.Store)), ":"+place) {
+		place = ""
+	}
+	for _, part := range []string{place, fmt.Sprint(e.Err)} {
 		if part == "" {
 			continue
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/certfile"
 )
 
 // lockWait is how long another certtrust that changes the same keystore is
@@ -141,16 +142,12 @@ func (s *Store) verify(data []byte, p *planner) error {
 	if err != nil {
 		return err
 	}
-	same := st.edit.Locked == nil && len(st.edit.Entries) == len(p.entries)
 	// Those of one part are together, so the order of all may be another one.
-	have := map[string]int{}
-	for _, e := range st.edit.Entries {
-		have[string(e.Raw)]++
-	}
-	for _, e := range p.entries {
-		have[string(e.Raw)]--
-		same = same && have[string(e.Raw)] >= 0
-	}
+	have, want := slices.Clone(st.edit.Entries), slices.Clone(p.entries)
+	byBytes := func(a, b certfile.KeystoreEntry) int { return bytes.Compare(a.Raw, b.Raw) }
+	slices.SortFunc(have, byBytes)
+	slices.SortFunc(want, byBytes)
+	same := st.edit.Locked == nil && slices.EqualFunc(have, want, func(a, b certfile.KeystoreEntry) bool { return bytes.Equal(a.Raw, b.Raw) })
 	if !same {
 		return store.Because(store.ErrFailed, "what was written does not hold what it should")
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -64,6 +65,9 @@ func (s *Store) Plan(ctx context.Context, want []store.Change) (store.Plan, erro
 	}
 	p := s.newPlanner(st)
 	p.changes(want)
+	if !p.plan.Empty() && errors.Is(st.edit.Locked, store.ErrSecret) && !s.mayAsk() {
+		return store.Plan{}, s.fail("plan", s.needsSecret().Err("plan", s.info.ID))
+	}
 	return p.plan, nil
 }
 
@@ -98,7 +102,7 @@ func (p *planner) notice(format string, args ...any) {
 // find returns the entries that a change is about, by their index.
 func (p *planner) find(c store.Change) (found []int) {
 	for i, e := range p.entries {
-		if e.Cert != nil && !e.Key && e.Cert.SHA256 == c.Fingerprint && (c.Item == "" || c.Item == e.Alias || c.Item == p.s.path) {
+		if e.DER != nil && !e.Key && e.SHA256 == c.Fingerprint && (c.Item == "" || c.Item == e.Alias || c.Item == p.s.path) {
 			found = append(found, i)
 		}
 	}
@@ -123,7 +127,7 @@ func (p *planner) change(c store.Change) error {
 	}
 	cert := c.Cert()
 	if len(found) > 0 {
-		cert = p.entries[found[0]].Cert
+		cert = store.NewCert(p.entries[found[0]].DER)
 	}
 	wanted, err := c.AnchorOnly(cert, anchor)
 	switch {
@@ -173,7 +177,7 @@ func (p *planner) restore(c store.Change) error {
 	switch {
 	case err != nil:
 		return err
-	case e.Cert.SHA256 != c.Fingerprint:
+	case e.SHA256 != c.Fingerprint:
 		return store.Because(store.ErrInput, "the content that is given is not that of this certificate")
 	case slices.ContainsFunc(p.entries, func(o certfile.KeystoreEntry) bool { return bytes.Equal(o.Raw, e.Raw) }):
 		return nil
@@ -185,7 +189,7 @@ func (p *planner) restore(c store.Change) error {
 }
 
 func (p *planner) step(action store.Action, e certfile.KeystoreEntry) store.Step {
-	return store.Step{Action: action, Fingerprint: e.Cert.SHA256, Label: e.Alias, Files: []string{p.s.path},
+	return store.Step{Action: action, Fingerprint: e.SHA256, Label: e.Alias, Files: []string{p.s.path},
 		Elevated: p.s.info.Access.Write != nil && p.s.info.Access.Write.Kind == store.NeedsElevation}
 }
 
@@ -201,7 +205,7 @@ func (p *planner) insert(at int, e certfile.KeystoreEntry) {
 	step := p.step(store.ActionAdd, e)
 	step.Before, step.After = &store.State{}, stateOf(e)
 	p.plan.Steps = append(p.plan.Steps, step)
-	p.plan.Undo = append(p.plan.Undo, store.Change{Fingerprint: e.Cert.SHA256, Item: e.Alias, Absent: true})
+	p.plan.Undo = append(p.plan.Undo, store.Change{Fingerprint: e.SHA256, Item: e.Alias, Absent: true})
 	p.entries = slices.Insert(p.entries, at, e)
 }
 
@@ -217,7 +221,7 @@ func (p *planner) remove(found []int) {
 			panic(fmt.Sprintf("java: plain data: %v", err))
 		}
 		trust := step.Before.Trust
-		p.plan.Undo = append(p.plan.Undo, store.Change{Fingerprint: e.Cert.SHA256, DER: e.Cert.Raw, Trust: &trust, Content: kept})
+		p.plan.Undo = append(p.plan.Undo, store.Change{Fingerprint: e.SHA256, DER: e.DER, Trust: &trust, Content: kept})
 		p.entries = slices.Delete(p.entries, i, i+1)
 	}
 }

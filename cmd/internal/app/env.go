@@ -84,7 +84,13 @@ func (a *App) env(c *cli.Context) error {
 		a.Streams.Warningf("no root is chosen, and nobody has added one to the system's store: what is printed changes nothing")
 	}
 	at := clients.Pointers{Extra: files.Extra, Merged: files.Merged, Java: files.Java, Wget: files.Wget}
-	doc.Variables, doc.Unmended = clients.Environment(a.Host, a.Environ, at, c.Bool("all"), a.nodeIsOld(c.Context))
+	// A container has other programs than this machine, and that and a service have
+	// nothing of the caller's environment.
+	image, environ := render.EnvForImage(a.dialect(c)), a.Environ
+	if image || a.dialect(c) == "systemd" {
+		environ = slices.DeleteFunc(slices.Clone(environ), func(pair string) bool { return !strings.HasPrefix(pair, "PATH=") })
+	}
+	doc.Variables, doc.Unmended = clients.Environment(a.Host, environ, at, image || c.Bool("all"), image || a.nodeIsOld(c.Context))
 	doc.Files = used(doc.Variables, files)
 	for _, o := range clients.Overrides(c.Context, a.Host, a.Environ) {
 		if o.Effect == diagnose.Disables {
