@@ -121,6 +121,23 @@ func (e *Error) Error() string {
 // Unwrap returns the reason.
 func (e *Error) Unwrap() error { return e.Err }
 
+// At returns err as an [*Error] that tells what was being done to which store,
+// and at which path unless err names one itself. What names a store already is
+// returned as it is.
+func At(op string, id ID, path string, err error) error {
+	at := &Error{Op: op, Store: id, Path: path, Err: err}
+	if e, ok := err.(*Error); ok {
+		if e.Store != "" {
+			return err
+		}
+		at.Err, at.Hint = e.Err, e.Hint
+		if e.Path != "" {
+			at.Path = e.Path
+		}
+	}
+	return at
+}
+
 // Hint returns the first hint found along the chain of err.
 func Hint(err error) string {
 	for err != nil {

@@ -243,6 +243,13 @@ func (s *Store) decode(data []byte) (*state, error) {
 	return s.last, nil
 }
 
+// known returns what was read the last time, nil if it could not be.
+func (s *Store) known() *state {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
+}
+
 // debianPassword returns the password that an administrator of Debian has set
 // for the generated keystore.
 func debianPassword(h *host.Host) []byte {
@@ -275,20 +282,17 @@ func (s *Store) readable(ctx context.Context) (*state, error) {
 
 // fail puts an error into the module's form.
 func (s *Store) fail(op string, err error) error {
-	if e, ok := err.(*store.Error); ok {
-		if e.Store != "" {
-			return err
+	if _, told := err.(*store.Error); !told {
+		e := &store.Error{Err: err}
+		switch {
+		case errors.Is(err, store.ErrSecret):
+			e.Hint = "--store-password-file " + string(s.info.ID) + "=FILE"
+		case errors.Is(err, store.ErrCorrupt):
+			e.Hint = hintDamaged
 		}
-		return &store.Error{Op: op, Store: s.info.ID, Path: s.path, Err: e.Err, Hint: e.Hint}
+		err = e
 	}
-	out := &store.Error{Op: op, Store: s.info.ID, Path: s.path, Err: err}
-	switch {
-	case errors.Is(err, store.ErrSecret):
-		out.Hint = "--store-password-file " + string(s.info.ID) + "=FILE"
-	case errors.Is(err, store.ErrCorrupt):
-		out.Hint = hintDamaged
-	}
-	return out
+	return store.At(op, s.info.ID, s.path, err)
 }
 
 // Entries yields the entries in the order of the file. Keys are nobody's

@@ -119,47 +119,9 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 		allowed = append(allowed, "leaf")
 	}
 	ch := &change{app: a, c: c, command: c.Command.Name}
-	var refused []error
-	var taken, stored []given
+	// Whether a store has a place for what is not trusted.
 	place := bulk && slices.ContainsFunc(found, func(f platform.Found) bool { return slices.Contains(f.Info().Express.Decisions, store.Unspecified) })
-	hasRoot := slices.ContainsFunc(list, func(g given) bool { return g.cert.Kind() == "root" && (!g.server || c.Bool("leaf")) })
-	judged := judge(list, a.Host.Now())
-	for i, g := range list {
-		concerns, refusals := judged[i].concerns, judged[i].refusals
-		kind := g.cert.Kind()
-		tell := func(action, reason string, overridden []store.Concern) {
-			told := a.told(g, action, reason, overridden, concerns)
-			if action == actTrusted {
-				told.Lint = refusals
-			}
-			ch.certificates = append(ch.certificates, told)
-		}
-		if reason := skip(g, kind, hasRoot, allowed, c); reason != "" {
-			if place && kind == "intermediate" && !g.item.Distrusted {
-				stored = append(stored, g)
-				tell(actStored, "", nil)
-				continue
-			}
-			tell(actSkipped, reason, nil)
-			continue
-		}
-		if place && kind == "intermediate" && !slices.Contains(allowed, kind) {
-			if reason, _ := refusal(g, concerns, append(slices.Clone(allowed), kind)); reason == "" { // nothing else speaks against it
-				stored = append(stored, g)
-				tell(actStored, "", nil)
-				continue
-			}
-		}
-		if reason, hint := refusal(g, concerns, allowed); reason != "" {
-			refused = append(refused, &store.Error{Hint: hint, Err: store.Because(store.ErrInput, "%s: \"%s\" is refused: %s",
-				store.Printable(g.source()), store.Printable(g.cert.Label()), reason)})
-			tell(actRefused, reason, nil)
-			continue
-		}
-		a.advise(g, refusals)
-		taken = append(taken, g)
-		tell(actTrusted, "", concerns)
-	}
+	taken, stored, refused := a.sift(ch, list, allowed, place)
 	if file := crowded(taken); file != "" && !bulk && !c.Bool("all") && !c.IsSet("fingerprint") {
 		return &store.Error{Err: store.Because(store.ErrInput, "%s holds several certificates that could be trusted: %s", store.Printable(file), names(taken)),
 			Hint: "choose one with --fingerprint, or take all with --all"}
@@ -196,22 +158,61 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 	return ch.run(found)
 }
 
-// judgement is what is thought of a certificate as an anchor.
-type judgement struct {
-	concerns []store.Concern
-	refusals []lint.Finding // by programs, once it is one
+// sift tells what is done with each of the certificates: those that are trusted,
+// those that are only stored, where there is a place for them, and why others
+// are not taken.
+func (a *App) sift(ch *change, list []given, allowed []string, place bool) (taken, stored []given, refused []error) {
+	hasRoot := slices.ContainsFunc(list, func(g given) bool { return g.cert.Kind() == "root" && (!g.server || ch.c.Bool("leaf")) })
+	all := concernsOf(list, a.Host.Now())
+	for i, g := range list {
+		concerns := all[i]
+		kind := g.cert.Kind()
+		tell := func(action, reason string, overridden []store.Concern) {
+			ch.certificates = append(ch.certificates, a.told(g, action, reason, overridden, concerns))
+		}
+		passed := skip(g, kind, hasRoot, allowed, ch.c)
+		storable := place && kind == "intermediate"
+		switch {
+		case passed != "":
+			storable = storable && !g.item.Distrusted
+		case slices.Contains(allowed, kind):
+			storable = false // it is to be trusted
+		case storable:
+			reason, _ := refusal(g, concerns, append(slices.Clone(allowed), kind))
+			storable = reason == "" // nothing else speaks against it
+		}
+		if storable {
+			stored = append(stored, g)
+			tell(actStored, "", nil)
+			continue
+		}
+		if passed != "" {
+			tell(actSkipped, passed, nil)
+			continue
+		}
+		if reason, hint := refusal(g, concerns, allowed); reason != "" {
+			refused = append(refused, &store.Error{Hint: hint, Err: store.Because(store.ErrInput, "%s: \"%s\" is refused: %s",
+				store.Printable(g.source()), store.Printable(g.cert.Label()), reason)})
+			tell(actRefused, reason, nil)
+			continue
+		}
+		a.advise(g)
+		taken = append(taken, g)
+		tell(actTrusted, "", concerns)
+	}
+	return taken, stored, refused
 }
 
-// judge judges certificates. Their signatures take time, so it is done by all
-// processors.
-func judge(list []given, at time.Time) []judgement {
-	out := make([]judgement, len(list))
+// concernsOf returns what speaks against each certificate. Their signatures take
+// time, so it is found out by all processors.
+func concernsOf(list []given, at time.Time) [][]store.Concern {
+	out := make([][]store.Concern, len(list))
 	var next atomic.Int64
 	var workers sync.WaitGroup
 	for range min(runtime.NumCPU(), len(list)) {
 		workers.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(list)); i = next.Add(1) - 1 {
-				out[i] = judgement{store.Concerns(list[i].cert, at), lint.Check(list[i].cert, at)}
+				out[i] = store.Concerns(list[i].cert, at)
 			}
 		})
 	}
@@ -236,6 +237,9 @@ func (a *App) told(g given, action, reason string, overridden, all []store.Conce
 	}
 	if g.item.HasKey {
 		out.Traits = append(out.Traits, "private-key-beside")
+	}
+	if action == actTrusted {
+		out.Lint = lint.Check(g.cert, a.Host.Now())
 	}
 	return out
 }
@@ -331,7 +335,7 @@ func refusal(g given, concerns []store.Concern, allowed []string) (reason, hint 
 }
 
 // advise tells what a person should know of a certificate that is taken.
-func (a *App) advise(g given, refusals []lint.Finding) {
+func (a *App) advise(g given) {
 	label := store.Printable(g.cert.Label())
 	if p := g.cert.Parsed; p != nil {
 		names := slices.Concat(p.PermittedDNSDomains, p.PermittedEmailAddresses, p.PermittedURIDomains)
@@ -348,7 +352,7 @@ func (a *App) advise(g given, refusals []lint.Finding) {
 	if limits := g.cert.ExtendedKeyUsage(); limits != nil && !slices.Contains(limits, store.PurposeServerAuth) && !slices.Contains(limits, store.PurposeAny) {
 		a.Streams.Noticef("\"%s\" limits itself to %s: programs will not accept servers by it", label, words(limits))
 	}
-	for _, f := range refusals {
+	for _, f := range lint.Check(g.cert, a.Host.Now()) {
 		a.Streams.Warningf("\"%s\": %s", label, f)
 	}
 }
