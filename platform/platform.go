@@ -83,6 +83,14 @@ func Backends() []Backend {
 	}, Windows(wincert.System()))
 }
 
+// ofTheSystem reports whether a store is the operating system's own, and not
+// only the machine's.
+func ofTheSystem(i store.Info) bool {
+	return i.Scope == store.ScopeSystem && !slices.ContainsFunc(Backends(), func(b Backend) bool {
+		return b.Name == i.Backend && len(b.Scopes) == 0
+	})
+}
+
 // Windows returns the backends of Windows' own stores, reached by api: one for
 // each location, so that only what is meant is opened.
 func Windows(api wincert.API) []Backend {

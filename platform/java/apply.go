@@ -30,8 +30,8 @@ func (s *Store) Apply(ctx context.Context, p store.Plan) (store.Receipt, error) 
 }
 
 func (s *Store) apply(ctx context.Context, p store.Plan) (store.Receipt, error) {
-	if p.Store != s.info.ID {
-		return store.Receipt{}, store.Because(store.ErrInput, "the plan is for %s", store.Printable(string(p.Store)))
+	if err := p.Check(s.info.ID); err != nil {
+		return store.Receipt{}, err
 	}
 	if !p.Empty() {
 		if w := s.info.Access.Write; w != nil && w.Kind != store.NeedsSecret {
@@ -86,25 +86,24 @@ func (s *Store) lock() string {
 	return path.Join(s.host.StateDir(scope), "java-"+store.FingerprintOf([]byte(path.Dir(s.path))).Short()+".lock")
 }
 
-// ask asks a person for the password, if one is needed, and refuses one that
-// does not fit. Only the reading of encrypted certificates needs it to plan.
+// ask asks a person for the password, if one is needed as far as is known by now,
+// and refuses one that does not fit. Only the reading of encrypted certificates
+// needs it to plan.
 func (s *Store) ask(ctx context.Context, toRead bool) error {
-	st, err := s.read()
-	if err != nil || !errors.Is(st.edit.Locked, store.ErrSecret) || toRead && !st.edit.Encrypted {
+	st := s.known()
+	if st == nil || !errors.Is(st.edit.Locked, store.ErrSecret) || toRead && !st.edit.Encrypted {
 		return nil // what is wrong is told by whoever reads it next
 	}
 	if s.mayAsk() {
 		if _, err := s.host.Secrets.Ask(ctx, string(s.info.ID), "Password of the keystore "+store.Printable(s.path)); err != nil {
 			return store.Because(store.ErrSecret, "%w", err)
 		}
-		if st, err = s.read(); err != nil {
-			return err
-		}
 	}
-	if err := st.edit.Locked; err != nil {
+	st, err := s.read()
+	if err != nil {
 		return err
 	}
-	return nil
+	return st.edit.Locked
 }
 
 // write puts the new keystore in the place of the old one and reads it back.
@@ -204,9 +203,7 @@ func (p *planner) repair(problems []store.Problem) {
 	left := p.s.leftovers()
 	for _, x := range problems {
 		if x.Code != leftover("").Code {
-			r := store.Refuse(store.Fingerprint{}, store.Because(store.ErrUnsupported, "this is for a person to decide: %s", store.Printable(x.Text)))
-			r.Problem = x.Code
-			p.plan.Refused = append(p.plan.Refused, r)
+			p.plan.RefuseProblem(x, store.Because(store.ErrUnsupported, "this is for a person to decide: %s", store.Printable(x.Text)))
 			continue
 		}
 		if !slices.Contains(left, x.Path) || slices.Contains(p.temps, x.Path) {

@@ -122,6 +122,8 @@ func isOwn(file string) bool {
 // Info returns what was found when the store was opened.
 func (s *Store) Info() store.Info { return s.info }
 
+const hintDamaged = "restore it from the package or archive that it came with"
+
 // obstacles looks at what is in the way.
 func (s *Store) obstacles() (read, write *store.Obstacle) {
 	if uid, foreign := s.host.Foreign(s.path); foreign {
@@ -140,7 +142,7 @@ func (s *Store) obstacles() (read, write *store.Obstacle) {
 	case errors.Is(err, store.ErrUnsupported):
 		damaged = &store.Obstacle{Kind: store.ReadOnly, Text: plain(err).Error()}
 	case err != nil:
-		damaged = &store.Obstacle{Kind: store.Damaged, Text: plain(err).Error(), Hint: "restore it from the package or archive that it came with"}
+		damaged = &store.Obstacle{Kind: store.Damaged, Text: plain(err).Error(), Hint: hintDamaged}
 	case st.edit.Encrypted && errors.Is(st.edit.Locked, store.ErrSecret) && !s.mayAsk():
 		damaged = s.needsSecret()
 	}
@@ -241,6 +243,13 @@ func (s *Store) decode(data []byte) (*state, error) {
 	return s.last, nil
 }
 
+// known returns what was read the last time, nil if it could not be.
+func (s *Store) known() *state {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
+}
+
 // debianPassword returns the password that an administrator of Debian has set
 // for the generated keystore.
 func debianPassword(h *host.Host) []byte {
@@ -273,17 +282,17 @@ func (s *Store) readable(ctx context.Context) (*state, error) {
 
 // fail puts an error into the module's form.
 func (s *Store) fail(op string, err error) error {
-	if e, ok := err.(*store.Error); ok {
-		if e.Store != "" {
-			return err
+	if _, told := err.(*store.Error); !told {
+		e := &store.Error{Err: err}
+		switch {
+		case errors.Is(err, store.ErrSecret):
+			e.Hint = "--store-password-file " + string(s.info.ID) + "=FILE"
+		case errors.Is(err, store.ErrCorrupt):
+			e.Hint = hintDamaged
 		}
-		return &store.Error{Op: op, Store: s.info.ID, Path: s.path, Err: e.Err, Hint: e.Hint}
+		err = e
 	}
-	out := &store.Error{Op: op, Store: s.info.ID, Path: s.path, Err: err}
-	if errors.Is(err, store.ErrSecret) {
-		out.Hint = "--store-password-file " + string(s.info.ID) + "=FILE"
-	}
-	return out
+	return store.At(op, s.info.ID, s.path, err)
 }
 
 // Entries yields the entries in the order of the file. Keys are nobody's

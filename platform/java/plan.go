@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -64,36 +65,28 @@ func (s *Store) Plan(ctx context.Context, want []store.Change) (store.Plan, erro
 	}
 	p := s.newPlanner(st)
 	p.changes(want)
+	if !p.plan.Empty() && errors.Is(st.edit.Locked, store.ErrSecret) && !s.mayAsk() {
+		return store.Plan{}, s.fail("plan", s.needsSecret().Err("plan", s.info.ID))
+	}
 	return p.plan, nil
 }
 
 func (p *planner) changes(want []store.Change) {
-	p.plan.Want = want
-	for i, c := range want {
-		for _, before := range want[:i] {
-			if before.Fingerprint == c.Fingerprint && before.Item == c.Item && before.Absent != c.Absent {
-				p.refuse(c, store.Because(store.ErrConflict, "%s is wanted in two ways at once", c.Fingerprint.Short()))
-			}
+	absent := map[string]bool{}
+	p.plan.Changes(want, func(c store.Change) error {
+		key := c.Fingerprint.String() + " " + c.Item
+		if before, twice := absent[key]; twice && before != c.Absent {
+			return store.Because(store.ErrConflict, "%s is wanted in two ways at once", c.Fingerprint.Short())
 		}
-		if err := p.change(c); err != nil {
-			p.refuse(c, err)
-		}
-	}
-	slices.Reverse(p.plan.Undo) // the last step is taken back first
+		absent[key] = c.Absent
+		return p.change(c)
+	})
 	if len(p.plan.Steps) > 0 && p.s.o.own {
 		p.notice("programs in Java that run already heed this after they have been started again")
 	}
 }
 
-func (p *planner) refuse(c store.Change, err error) {
-	p.plan.Refused = append(p.plan.Refused, store.Refuse(c.Fingerprint, err))
-}
-
-func (p *planner) notice(format string, args ...any) {
-	if text := fmt.Sprintf(format, args...); !slices.Contains(p.plan.Notices, text) {
-		p.plan.Notices = append(p.plan.Notices, text)
-	}
-}
+func (p *planner) notice(format string, args ...any) { p.plan.Notice(format, args...) }
 
 // find returns the entries that a change is about, by their index.
 func (p *planner) find(c store.Change) (found []int) {
@@ -106,8 +99,8 @@ func (p *planner) find(c store.Change) (found []int) {
 }
 
 func (p *planner) change(c store.Change) error {
-	if c.DER != nil && store.FingerprintOf(c.DER) != c.Fingerprint {
-		return store.Because(store.ErrInput, "the certificate does not have the fingerprint that is given with it")
+	if err := c.Check(); err != nil {
+		return err
 	}
 	found := p.find(c)
 	anchor := slices.ContainsFunc(found, func(i int) bool { return p.entries[i].Trusted })
@@ -213,12 +206,8 @@ func (p *planner) remove(found []int) {
 		step := p.step(store.ActionRemove, e)
 		step.Before, step.After = stateOf(e), &store.State{}
 		p.plan.Steps = append(p.plan.Steps, step)
-		kept, err := json.Marshal(content{e.Raw, e.Part, i})
-		if err != nil {
-			panic(fmt.Sprintf("java: plain data: %v", err))
-		}
 		trust := step.Before.Trust
-		p.plan.Undo = append(p.plan.Undo, store.Change{Fingerprint: e.SHA256, DER: e.DER, Trust: &trust, Content: kept})
+		p.plan.Undo = append(p.plan.Undo, store.Change{Fingerprint: e.SHA256, DER: e.DER, Trust: &trust, Content: store.ContentOf(content{e.Raw, e.Part, i})})
 		p.entries = slices.Delete(p.entries, i, i+1)
 	}
 }

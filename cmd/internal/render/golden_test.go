@@ -78,6 +78,8 @@ func docs(t *testing.T) map[string]Doc {
 		{Info: followInfo, Reasons: nil},
 		{Info: jdkInfo, Reasons: []string{"/opt is looked through"}},
 	}
+	otherInfo := info("java:/opt/jdk-25/lib/security/cacerts", "JDK 25", store.ScopeSystem)
+	stores = append(stores, StoreRecord{Info: otherInfo, Reasons: []string{"/opt is looked through"}})
 	elsewhere := []string{"no Chromium: /home/ann/.pki/nssdb is not there"}
 
 	in := []Holding{
@@ -203,6 +205,9 @@ func docs(t *testing.T) map[string]Doc {
 			{Name: "JAVA_TOOL_OPTIONS", Value: "-Da=50% '-Djavax.net.ssl.trustStore=" + d.Dir + "/merged.jks'", Effect: diagnose.Replaces, For: []string{"Java"}, Note: "Java tells of it"},
 			{Name: "NODE_USE_SYSTEM_CA", Value: "1", Effect: diagnose.Adds, For: []string{"Node.js"}},
 			{Name: "BACK", Value: `C:\Users\me#1`, Effect: diagnose.Adds, For: []string{"x"}},
+		}
+		if EnvForImage(dialect) {
+			d.Variables[0].Value, d.Variables[1].Value = ImageDir+"/merged.pem", "-Djavax.net.ssl.trustStore="+ImageDir+"/merged.jks"
 		}
 		d.Unmended = []clients.Unmended{{Title: "Erlang", Why: "it reads no variable", Hint: "certtrust trust FILE --system"}}
 		return d

@@ -57,8 +57,19 @@ func (d StoresDoc) Text(s *term.Streams) error {
 	}
 	if d.Verbose {
 		w := textWriter{s: s}
-		for _, st := range d.Stores {
-			w.section(string(st.ID), st.Reasons)
+		for i, st := range d.Stores {
+			// One look finds all of a kind: its reasons are told once.
+			same := func(o StoreRecord) bool { return slices.Equal(o.Reasons, st.Reasons) }
+			if slices.ContainsFunc(d.Stores[:i], same) {
+				continue
+			}
+			var ids []string
+			for _, o := range d.Stores[i:] {
+				if same(o) {
+					ids = append(ids, string(o.ID))
+				}
+			}
+			w.section(strings.Join(ids, ", "), st.Reasons)
 		}
 		w.section("not found", d.Reasons)
 		if w.err != nil {
