@@ -146,10 +146,11 @@ func (a *App) Run(ctx context.Context, args []string) int {
 
 // result is what a command leaves behind besides its error.
 type result struct {
-	json     bool // results are JSON
-	written  bool // a result is on standard output
-	told     bool // the error has been told as part of the result
-	exitZero bool // findings are no failure
+	json     bool     // results are JSON
+	written  bool     // a result is on standard output
+	told     bool     // the error has been told as part of the result
+	exitZero bool     // findings are no failure
+	placed   []string // IDs of stores that were named by another path
 	timeout  time.Duration
 	stop     context.CancelFunc
 	untimed  context.Context // without --timeout, for what has to keep it for each of many things
