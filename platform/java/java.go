@@ -165,7 +165,7 @@ func (s *Store) needsSecret() *store.Obstacle {
 	if _, given := s.given(); given {
 		text = "the password that was given does not fit the digest at its end"
 	}
-	return &store.Obstacle{Kind: store.NeedsSecret, Text: text, Hint: "--store-password-file " + string(s.info.ID) + "=FILE"}
+	return &store.Obstacle{Kind: store.NeedsSecret, Text: text, Hint: "--store-password-file " + store.ShellWord(string(s.info.ID)+"=FILE")}
 }
 
 func (s *Store) given() (host.Secret, bool) {
@@ -273,7 +273,7 @@ func (s *Store) fail(op string, err error) error {
 	}
 	out := &store.Error{Op: op, Store: s.info.ID, Path: s.path, Err: err}
 	if errors.Is(err, store.ErrSecret) {
-		out.Hint = "--store-password-file " + string(s.info.ID) + "=FILE"
+		out.Hint = "--store-password-file " + store.ShellWord(string(s.info.ID)+"=FILE")
 	}
 	return out
 }

@@ -102,7 +102,8 @@ type broken struct {
 	err error
 }
 
-// maxObjects is how many objects are read of a database.
+// maxObjects is how many objects are read of a database, and how many
+// signatures.
 const maxObjects = 200_000
 
 // source is what a state is read from: two open files, or one transaction over
@@ -321,9 +322,12 @@ func (s *Store) readKeys(ctx context.Context, src source, st *state, password *h
 		second, _ := item2.([]byte)
 		if name == "password" {
 			st.entry = &passwordEntry{first, second}
-		} else if len(sigs) < 10*maxObjects {
-			sigs[name] = first
+			return nil
 		}
+		if len(sigs) == maxObjects {
+			return &store.Error{Path: s.keys, Err: store.Because(store.ErrCorrupt, "it holds more than %d signatures", maxObjects)}
+		}
+		sigs[name] = first
 		return nil
 	})
 	if err != nil {

@@ -264,7 +264,7 @@ func (m *Memory) readBack(want contents) error {
 func (m *Memory) plan(c contents, want []store.Change, repair []store.Problem) (store.Plan, contents) {
 	p := store.Plan{Store: m.info.ID, Basis: c.digest(), Want: want, Repair: repair, Steps: []store.Step{}}
 	c = contents{slices.Clone(c.Items), slices.Clone(c.Problems)}
-	for _, w := range want {
+	for _, w := range store.AbsentFirst(want) {
 		at := slices.IndexFunc(c.Items, func(i item) bool { return i.DER != nil && i.sha256 == w.Fingerprint })
 		var old *item
 		if at >= 0 {

@@ -57,8 +57,18 @@ func (d StoresDoc) Text(s *term.Streams) error {
 	}
 	if d.Verbose {
 		w := textWriter{s: s}
-		for _, st := range d.Stores {
-			w.section(string(st.ID), st.Reasons)
+		// What is found together is found for the same reasons.
+		for i := 0; i < len(d.Stores); {
+			n := i + 1
+			for n < len(d.Stores) && slices.Equal(d.Stores[n].Reasons, d.Stores[i].Reasons) {
+				n++
+			}
+			var ids []string
+			for _, st := range d.Stores[i:n] {
+				ids = append(ids, string(st.ID))
+			}
+			w.section(strings.Join(ids, ", "), d.Stores[i].Reasons)
+			i = n
 		}
 		w.section("not found", d.Reasons)
 		if w.err != nil {
