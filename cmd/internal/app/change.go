@@ -2,7 +2,6 @@ package app
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -106,9 +105,7 @@ func (ch *change) hold(parts []*platform.Part) {
 	}
 	for _, p := range parts {
 		if p.Result == platform.Planned {
-			p.Result = platform.LeftOut
-			p.Err = &store.Error{Err: fmt.Errorf("not done, because %s cannot do its part", parts[failed].Store.Info().ID),
-				Hint: "--keep-going does it wherever it can be done"}
+			p.HoldBack(parts[failed])
 		}
 	}
 }
