@@ -75,13 +75,15 @@ func (p *Part) plan(ctx context.Context) {
 	p.Result, p.Err = Planned, nil
 	if p.Plan.Empty() {
 		p.Result = Unchanged
+	} else if w := p.Store.Info().Access.Write; w != nil && !w.Yields() {
+		p.fail(w.Err("plan", id))
 	}
 }
 
 func (p *Part) fail(err error) {
 	p.Err, p.Result = err, Failed
 	untouched := !errors.Is(err, store.ErrPartial)
-	frozen := errors.Is(err, store.ErrReadOnly) && p.Store.Info().Scope == store.ScopeUser
+	frozen := errors.Is(err, store.ErrReadOnly) && !ofTheSystem(p.Store.Info())
 	if untouched && !p.Named && (errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrLocked) || frozen) {
 		p.Result = LeftOut
 	}

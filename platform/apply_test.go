@@ -306,12 +306,13 @@ type onlyEditor struct{ store.Editor }
 // scoped is a store with another scope.
 type scoped struct {
 	store.Editor
-	scope store.Scope
+	scope   store.Scope
+	backend string
 }
 
 func (s scoped) Info() store.Info {
 	i := s.Editor.Info()
-	i.Scope = s.scope
+	i.Scope, i.Backend = s.scope, s.backend
 	return i
 }
 
@@ -357,16 +358,33 @@ func TestLeftOut(t *testing.T) {
 	}
 	// One of a user's programs that is not to be written keeps the others from
 	// nothing; a system that is not to be written is news.
-	for scope, want := range map[store.Scope]Result{store.ScopeUser: LeftOut, store.ScopeSystem: Failed} {
+	for _, c := range []struct {
+		scope   store.Scope
+		backend string
+		want    Result
+	}{
+		{store.ScopeUser, "memory", LeftOut},
+		{store.ScopeSystem, "memory", Failed},
+		{store.ScopeSystem, "anchors", Failed},
+		{store.ScopeSystem, "java", LeftOut}, // of one of its programs
+	} {
 		b := newBench(t, "a", "b")
 		b.parts[0].Named = false
-		b.parts[0].Store = scoped{b.parts[0].Store.(store.Editor), scope}
+		b.parts[0].Store = scoped{b.parts[0].Store.(store.Editor), c.scope, c.backend}
 		b.stores["a"].Fault = func(string) error { return store.ErrReadOnly }
 		PlanAll(t.Context(), b.parts)
-		b.want(want, Planned)
+		b.want(c.want, Planned)
+	}
+	// What nobody can help is known when it is planned: a dry run tells it too.
+	b := newBench(t, "a read-only", "b needs-elevation")
+	b.parts[0].Named = false
+	PlanAll(t.Context(), b.parts)
+	b.want(Failed, Planned)
+	if !errors.Is(b.parts[0].Err, store.ErrReadOnly) {
+		t.Errorf("error %v", b.parts[0].Err)
 	}
 	// What is half done is never left out.
-	b := newBench(t, "a")
+	b = newBench(t, "a")
 	b.parts[0].Named = false
 	b.stores["a"].before = func() error { return store.Because(store.ErrPartial, "half done: %w", store.ErrCorrupt) }
 	if err := b.run(b.options()); !errors.Is(err, store.ErrPartial) {

@@ -39,6 +39,9 @@ type Backend struct {
 	// Place opens the store in any place, an absolute path, that an ID names
 	// after the colon; nil = that cannot be.
 	Place func(h *host.Host, place string) (store.Store, []string, error)
+	// Knows: what Place opens is what Detect would find there, so that nothing
+	// else is opened for a store that is named by its place.
+	Knows bool
 	// Part opens a part of a store by what an ID names after the colon that is
 	// no path; nil = that cannot be.
 	Part func(h *host.Host, name string) (store.Store, []string, error)
@@ -68,7 +71,7 @@ func Backends() []Backend {
 		{Name: keychain.Backend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(keychain.DetectUser), Place: keychain.OpenFile},
 		{Name: nss.Backend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(browser.DetectUser), Place: browser.OpenDir},
 		{Name: nss.Backend, Detect: detection(browser.DetectSystem)},
-		{Name: java.Backend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(java.DetectUser), Place: java.Open},
+		{Name: java.Backend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(java.DetectUser), Place: java.Open, Knows: true},
 		{Name: java.Backend, Detect: detection(java.DetectSystem)},
 		{Name: bundles.FileBackend, Scopes: []store.Scope{store.ScopeUser}, OnDemand: true, Detect: detection(bundles.DetectUser), Place: bundles.OpenFile},
 		{Name: bundles.FileBackend, OnDemand: true, Detect: detection(bundles.DetectSystem)},
@@ -78,6 +81,14 @@ func Backends() []Backend {
 		{Name: browser.PolicyBackend, Detect: detection(browser.DetectPolicies)},
 		{Name: wincert.ExportBackend, Detect: nowhere, Place: wincert.OpenExport},
 	}, Windows(wincert.System()))
+}
+
+// ofTheSystem reports whether a store is the operating system's own, and not
+// only the machine's.
+func ofTheSystem(i store.Info) bool {
+	return i.Scope == store.ScopeSystem && !slices.ContainsFunc(Backends(), func(b Backend) bool {
+		return b.Name == i.Backend && len(b.Scopes) == 0
+	})
 }
 
 // Windows returns the backends of Windows' own stores, reached by api: one for
@@ -187,10 +198,11 @@ func Detect(ctx context.Context, h *host.Host, backends []Backend, sel Selector)
 			return nil, &store.Error{Err: store.Because(store.ErrInput, "\"%s\" is no store ID and no pattern", store.Printable(pattern))}
 		}
 	}
+	places, rest := known(h, backends, sel)
 	var all, found []Found
 	var reasons []string
 	for _, b := range backends {
-		if !sel.mayAsk(b) {
+		if len(places) > 0 && rest.Empty() || !rest.mayAsk(b) {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
@@ -214,9 +226,15 @@ func Detect(ctx context.Context, h *host.Host, backends []Backend, sel Selector)
 		if slices.ContainsFunc(found, func(f Found) bool { return matches(pattern, f.Info().ID) }) {
 			continue
 		}
-		placed, err := place(h, backends, all, pattern)
+		placed, err := places[pattern], error(nil)
+		if placed == nil {
+			placed, err = place(h, backends, all, pattern)
+		}
 		if err != nil {
 			return nil, err
+		}
+		if placed != nil && slices.ContainsFunc(found, func(f Found) bool { return f.Info().ID == placed.Info().ID }) {
+			continue // under another name
 		}
 		if placed != nil {
 			found = append(found, *placed)
@@ -239,6 +257,31 @@ func Detect(ctx context.Context, h *host.Host, backends []Backend, sel Selector)
 	return found, nil
 }
 
+// known returns the stores that a selector names by their place, as far as
+// nothing else need be looked at for them, and the rest of the selector.
+func known(h *host.Host, backends []Backend, sel Selector) (places map[string]*Found, rest Selector) {
+	places, rest = map[string]*Found{}, sel
+	for _, b := range backends {
+		rest.Stores = slices.DeleteFunc(slices.Clone(rest.Stores), func(pattern string) bool {
+			at, named := strings.CutPrefix(pattern, b.Name+":")
+			if !named || !b.Knows || !placeable(h, at) {
+				return false
+			}
+			// What is wrong with it is told when everything has been looked at.
+			if s, reasons, err := b.Place(h, path.Clean(at)); err == nil {
+				places[pattern] = &Found{s, reasons}
+			}
+			return places[pattern] != nil
+		})
+	}
+	return places, rest
+}
+
+// placeable reports whether what an ID has after the colon is a path.
+func placeable(h *host.Host, at string) bool {
+	return strings.HasPrefix(at, "/") || h.OS == "windows" && strings.Contains(at, ":")
+}
+
 // place returns the store in the place that an ID names, nil if it names none:
 // one that was found anyway, if it lies there.
 func place(h *host.Host, backends []Backend, all []Found, id string) (*Found, error) {
@@ -253,7 +296,7 @@ func place(h *host.Host, backends []Backend, all []Found, id string) (*Found, er
 		}
 		return &Found{s, reasons}, nil
 	}
-	if !strings.HasPrefix(at, "/") && !(h.OS == "windows" && strings.Contains(at, ":")) {
+	if !placeable(h, at) {
 		return nil, nil
 	}
 	for _, f := range all {

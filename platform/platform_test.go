@@ -3,6 +3,7 @@ package platform
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
@@ -96,6 +97,49 @@ func TestDetect(t *testing.T) {
 				t.Errorf("asked were %q, not %q", asked, c.asked)
 			}
 		})
+	}
+}
+
+// Of a backend that knows what is in a place nothing else is looked at for it,
+// which would take longer than all the rest.
+func TestNamedByPlace(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		sel   Selector
+		want  string
+		asked string
+	}{
+		{"a place", Selector{Stores: []string{"java:/opt/jdk/cacerts"}}, "java:/opt/jdk/cacerts", ""},
+		{"a place by two names", Selector{Stores: []string{"java:/link", "java:/opt/jdk/cacerts"}}, "java:/opt/jdk/cacerts", ""},
+		{"a place and another store", Selector{Stores: []string{"java:/elsewhere", "nss:chromium"}}, "nss:chromium java:/elsewhere", "nss"},
+		{"a place and the system's", Selector{System: true, Stores: []string{"java:/link"}}, "anchors:system java:/opt/jdk/cacerts", "anchors java"},
+		{"a pattern", Selector{Stores: []string{"java:/opt/*"}}, "java:/opt/jdk/cacerts", "java"},
+		{"no place", Selector{Stores: []string{"java:/nowhere"}}, "", "java"},
+	} {
+		m := &machine{}
+		backends := m.backends()
+		backends[2].Knows = true
+		backends[2].Place = func(_ *host.Host, place string) (store.Store, []string, error) {
+			switch place {
+			case "/link":
+				place = "/opt/jdk/cacerts"
+			case "/opt/jdk/cacerts", "/elsewhere":
+			default:
+				return nil, nil, fs.ErrNotExist
+			}
+			return storetest.NewMemory(store.Info{ID: store.ID("java:" + place), Scope: store.ScopeUser}), nil, nil
+		}
+		found, err := Detect(t.Context(), nil, backends, c.sel)
+		var ids []string
+		for _, f := range found {
+			ids = append(ids, string(f.Info().ID))
+		}
+		if got := strings.Join(ids, " "); got != c.want || (err != nil) != (c.want == "") {
+			t.Errorf("%s: %q, not %q (%v)", c.name, got, c.want, err)
+		}
+		if asked := strings.Join(m.asked, " "); asked != c.asked {
+			t.Errorf("%s: asked were %q, not %q", c.name, asked, c.asked)
+		}
 	}
 }
 

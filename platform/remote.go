@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -351,11 +352,8 @@ func (s remoteEditor) Plan(ctx context.Context, want []store.Change) (store.Plan
 }
 
 func (s remoteEditor) Apply(ctx context.Context, p store.Plan) (store.Receipt, error) {
-	if p.Store != s.info.ID {
-		return store.Receipt{}, &store.Error{Op: "apply", Store: s.info.ID, Err: store.Because(store.ErrInput, "the plan is for %s", store.Printable(string(p.Store)))}
-	}
-	if err := ctx.Err(); err != nil {
-		return store.Receipt{}, &store.Error{Op: "apply", Store: s.info.ID, Err: err}
+	if err := cmp.Or(p.Check(s.info.ID), ctx.Err()); err != nil {
+		return store.Receipt{}, store.At("apply", s.info.ID, "", err)
 	}
 	p.Store = s.id
 	reply, err := s.call(ctx, "apply", RemoteRequest{Do: "apply", Plan: &p})

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"path/filepath"
-	"sync/atomic"
 	"testing"
 
 	"github.com/certtrust/certtrust/platform/host"
@@ -19,15 +18,15 @@ func TestRemoteConformance(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Fixture {
 		h := host.Fake(storetest.TempDir(t))
 		file := filepath.Join(h.Root, "store.json")
-		var countdown atomic.Int64
+		var faults storetest.Faults
 		backends := []Backend{{
 			Name: "mem", Scopes: []store.Scope{store.ScopeUser},
 			Detect: func(context.Context, *host.Host) Detection {
 				m := storetest.NewMemory(store.Info{ID: "mem:one", Title: "One", Scope: store.ScopeUser})
 				m.File = file
 				m.Fault = func(op string) error {
-					if op == "write" && countdown.Add(-1) == 0 {
-						return errors.New("a fault was asked for")
+					if op == "write" {
+						return faults.Fail(op, file)
 					}
 					return nil
 				}
@@ -55,7 +54,7 @@ func TestRemoteConformance(t *testing.T) {
 			}
 			return found[0].Store.(store.Editor)
 		}
-		return storetest.Fixture{Store: open(), Reopen: open, Parallel: open, Fault: func(n int) { countdown.Store(int64(n)) }}
+		return storetest.Fixture{Store: open(), Reopen: open, Parallel: open, Fault: faults.Set}
 	})
 }
 

@@ -47,7 +47,7 @@ var imports = []struct {
 		"software.sslmate.com/src/go-pkcs12", "github.com/smallstep/pkcs7", "howett.net/plist",
 		"golang.org/x/crypto/x509roots/fallback/bundle", "go.yaml.in/yaml/v3"},
 		"formats and judgements are the same on every system and need no store"},
-	{`platform/host`, []string{"std", "store", "golang.org/x/sys/...", "github.com/gofrs/flock"},
+	{`platform/host`, []string{"std", "store", "golang.org/x/sys/..."},
 		"the seam to the machine knows of no kind of store"},
 	{`platform/smallstep`, []string{"std", "store", "platform", "platform/host", "platform/journal", "github.com/smallstep/truststore"},
 		"the bridge to the other library is a leaf: nothing else gets that library along with it"},

@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/x509"
 	"encoding/asn1"
+	"errors"
 	"fmt"
 	"math/big"
 	"strconv"
@@ -62,6 +63,18 @@ func NewCert(der []byte) *Cert {
 // SelfIssued reports whether issuer and subject are the same, byte for byte.
 func (c *Cert) SelfIssued() bool {
 	return c.Version != 0 && bytes.Equal(c.Issuer.Raw, c.Subject.Raw)
+}
+
+// SelfSigned reports whether the certificate is self-issued and signed by its
+// own key. Where that cannot be checked, because crypto/x509 refuses the
+// certificate or its algorithm, the names decide.
+func (c *Cert) SelfSigned() bool {
+	if c.Parsed == nil || !c.SelfIssued() {
+		return c.SelfIssued()
+	}
+	err := c.Parsed.CheckSignature(c.Parsed.SignatureAlgorithm, c.Parsed.RawTBSCertificate, c.Parsed.Signature)
+	var insecure x509.InsecureAlgorithmError
+	return err == nil || errors.Is(err, x509.ErrUnsupportedAlgorithm) || errors.As(err, &insecure)
 }
 
 // IsCA reports whether the certificate may issue others: basicConstraints says

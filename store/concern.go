@@ -1,8 +1,6 @@
 package store
 
 import (
-	"crypto/x509"
-	"errors"
 	"slices"
 	"time"
 )
@@ -60,13 +58,7 @@ var concerns = []struct {
 		}},
 	{code: "bad-signature", advice: "get it again from its owner",
 		check: func(c *Cert, _ time.Time) string {
-			if c.Parsed == nil || !c.SelfIssued() {
-				return ""
-			}
-			// An algorithm that Go does not know, or no longer takes, is not
-			// a wrong signature.
-			err := c.Parsed.CheckSignature(c.Parsed.SignatureAlgorithm, c.Parsed.RawTBSCertificate, c.Parsed.Signature)
-			if err == nil || isUnknownAlgorithm(err) {
+			if !c.SelfIssued() || c.SelfSigned() {
 				return ""
 			}
 			return "it names itself as its issuer, but its signature is not by its own key"
@@ -120,9 +112,4 @@ func Concerns(c *Cert, at time.Time) []Concern {
 		}
 	}
 	return out
-}
-
-func isUnknownAlgorithm(err error) bool {
-	var insecure x509.InsecureAlgorithmError
-	return errors.Is(err, x509.ErrUnsupportedAlgorithm) || errors.As(err, &insecure)
 }

@@ -91,8 +91,8 @@ type Error struct {
 	Hint  string // what to do next, a sentence without a full stop; may be ""
 }
 
-// Error returns "op store: path: reason", leaving out what is not known. It is
-// safe to print.
+// Error returns "op store: path: reason", leaving out what is not known, and
+// the path if the store's ID tells it. It is safe to print.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Op)
@@ -102,7 +102,11 @@ func (e *Error) Error() string {
 		}
 		b.WriteString(Printable(string(e.Store)))
 	}
-	for _, part := range []string{Printable(e.Path), fmt.Sprint(e.Err)} {
+	place := Printable(e.Path)
+	if strings.HasSuffix(Printable(string(e.Store)), ":"+place) {
+		place = ""
+	}
+	for _, part := range []string{place, fmt.Sprint(e.Err)} {
 		if part == "" {
 			continue
 		}
@@ -116,6 +120,23 @@ func (e *Error) Error() string {
 
 // Unwrap returns the reason.
 func (e *Error) Unwrap() error { return e.Err }
+
+// At returns err as an [*Error] that tells what was being done to which store,
+// and at which path unless err names one itself. What names a store already is
+// returned as it is.
+func At(op string, id ID, path string, err error) error {
+	at := &Error{Op: op, Store: id, Path: path, Err: err}
+	if e, ok := err.(*Error); ok {
+		if e.Store != "" {
+			return err
+		}
+		at.Err, at.Hint = e.Err, e.Hint
+		if e.Path != "" {
+			at.Path = e.Path
+		}
+	}
+	return at
+}
 
 // Hint returns the first hint found along the chain of err.
 func Hint(err error) string {

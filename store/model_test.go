@@ -321,6 +321,9 @@ func TestErrors(t *testing.T) {
 		"the reason":           {Err: inner},
 		"java:x: the reason":   {Store: "java:x", Err: inner},
 		"read: /a: the reason": {Op: "read", Path: "/a", Err: inner},
+		// A place is told once.
+		"read java:/a: the reason":       {Op: "read", Store: "java:/a", Path: "/a", Err: inner},
+		"read java:/a: /a/b: the reason": {Op: "read", Store: "java:/a", Path: "/a/b", Err: inner},
 	} {
 		if got := e.Error(); got != want {
 			t.Errorf("got %q, want %q", got, want)

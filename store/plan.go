@@ -3,8 +3,6 @@ package store
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"reflect"
 	"slices"
 )
@@ -77,15 +75,11 @@ func (p Plan) Empty() bool { return len(p.Steps) == 0 }
 // Digest returns a digest of the plan's store, basis and steps: plans with the
 // same digest do the same to the same state.
 func (p Plan) Digest() string {
-	data, err := json.Marshal(struct {
+	sum := sha256.Sum256(ContentOf(struct {
 		Store ID
 		Basis string
 		Steps []Step
-	}{p.Store, p.Basis, p.Steps})
-	if err != nil {
-		panic(fmt.Sprintf("certtrust: a plan is plain data: %v", err)) // no field can fail
-	}
-	sum := sha256.Sum256(data)
+	}{p.Store, p.Basis, p.Steps}))
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 

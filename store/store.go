@@ -150,6 +150,12 @@ const (
 	Damaged        ObstacleKind = "damaged"         // the format is broken
 )
 
+// Yields reports whether rights, a person's yes or a password get the obstacle
+// out of the way, in the same command.
+func (o *Obstacle) Yields() bool {
+	return o.Kind == NeedsElevation || o.Kind == NeedsConsent || o.Kind == NeedsSecret
+}
+
 // Err returns the obstacle as an error of the matching kind, nil for nil.
 func (o *Obstacle) Err(op string, id ID) error {
 	if o == nil {

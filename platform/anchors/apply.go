@@ -186,7 +186,7 @@ func (s *Store) tellHooks(ctx context.Context, p *planner, lines []string) (wron
 		if input != "" {
 			input += "\n"
 		}
-		_, err = s.host.Run(ctx, host.Command{Args: []string{file}, Stdin: strings.NewReader(input), Dir: s.family.hashDir, Timeout: toolTimeout})
+		_, err = s.host.Run(ctx, host.Command{Args: []string{file}, Stdin: strings.NewReader(input), Env: s.locale(), Dir: s.family.hashDir, Timeout: toolTimeout})
 		if err == nil {
 			continue
 		}
@@ -358,7 +358,7 @@ func (s *Store) follow(ctx context.Context, p *planner) (wrong, err error) {
 	if err := s.host.Remove(s.newBundle()); err != nil && !absent(err) {
 		return nil, err
 	}
-	out, err := s.host.Run(ctx, host.Command{Args: []string{s.family.tool}, Timeout: toolTimeout})
+	out, err := s.host.Run(ctx, host.Command{Args: []string{s.family.tool}, Env: s.locale(), Timeout: toolTimeout})
 	if exit := (*host.ExecError)(nil); errors.As(err, &exit) && exit.ExitCode > 0 {
 		return err, nil
 	}
@@ -396,6 +396,9 @@ func (s *Store) check(ctx context.Context, p *planner) error {
 		expected := st.expected()
 		missing, extra := 0, 0
 		if out := st.missing(); len(out) > 0 {
+			if err := s.collate(ctx, st); err != nil {
+				return err
+			}
 			built := st.built()
 			for _, fp := range out {
 				// What the tool cannot build in for what it is, such as UTF-16,

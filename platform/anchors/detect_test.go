@@ -52,7 +52,8 @@ var detection = map[string]struct {
 
 	"opensuse":      {"suse", "", "/usr/sbin/update-ca-certificates is that of openSUSE's ca-certificates"},
 	"opensuse-leap": {"suse", "", "os-release names opensuse-leap, suse, opensuse"},
-	"sles-15":       {"suse", "", "os-release names sles, suse"},
+	"sles-15":       {"suse", "", "/usr/sbin/update-ca-certificates is that of openSUSE's ca-certificates"},
+	"sles-12":       {"suse", "", "/usr/sbin/update-ca-certificates is that of openSUSE's ca-certificates"},
 	"microos":       {"suse", "", "os-release names opensuse-microos, suse, opensuse, opensuse-tumbleweed"},
 
 	"arch":        {"arch", "", "/usr/bin/update-ca-trust is that of Arch's ca-certificates"},

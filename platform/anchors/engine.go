@@ -84,6 +84,9 @@ func (s *Store) followNatively(ctx context.Context, p *planner) (wrong, err erro
 	if err != nil {
 		return nil, err
 	}
+	if err := s.collate(ctx, st); err != nil {
+		return nil, err
+	}
 	made, err := s.generate(st, p.edits)
 	if err != nil {
 		return nil, err
@@ -107,6 +110,45 @@ func (s *Store) followNatively(ctx context.Context, p *planner) (wrong, err erro
 		return nil, nil
 	}
 	return s.tellHooks(ctx, p, made.lines)
+}
+
+// collate brings the administrator's anchors into the order in which the tool
+// takes them: that of sort(1) in the caller's locale.
+func (s *Store) collate(ctx context.Context, st *state) error {
+	vendors := slices.IndexFunc(st.anchors, func(a anchor) bool { return !a.vendor })
+	if locale := s.locale(); vendors < 0 || len(locale) == 0 {
+		return nil
+	} else if list := st.anchors[vendors:]; len(list) > 1 {
+		var paths strings.Builder
+		for _, a := range list {
+			paths.WriteString(a.path + "\x00")
+		}
+		out, err := s.host.Run(ctx, host.Command{Args: []string{"sort", "-z"}, Stdin: strings.NewReader(paths.String()), Env: locale, Keep: int64(paths.Len())})
+		if err != nil {
+			return err
+		}
+		rank := map[string]int{}
+		for i, path := range strings.Split(string(out.Stdout), "\x00") {
+			rank[path] = i
+		}
+		slices.SortStableFunc(list, func(a, b anchor) int { return rank[a.path] - rank[b.path] })
+	}
+	return nil
+}
+
+// locale returns what makes programs order and take text as the caller's locale
+// does, nil where that is as the C locale does. What they say stays English.
+func (s *Store) locale() []string {
+	order := s.category("LC_COLLATE")
+	if name, _, _ := strings.Cut(order, "."); name == "" || name == "C" || name == "POSIX" {
+		return nil
+	}
+	return []string{"LC_ALL=", "LC_COLLATE=" + order, "LC_CTYPE=" + s.category("LC_CTYPE"), "LOCPATH=" + s.host.Env("LOCPATH")}
+}
+
+// category returns the name of the caller's locale for a category.
+func (s *Store) category(name string) string {
+	return or(s.host.Env("LC_ALL"), or(s.host.Env(name), s.host.Env("LANG")))
 }
 
 // generated is what the tool makes of the anchors.

@@ -328,3 +328,70 @@ func TestNativeFolders(t *testing.T) {
 		})
 	}
 }
+
+// The bundle is in the order that sort gives the anchors in the caller's
+// locale, as it is when the tool makes it; where that is the C locale's, and in
+// an offline root, nothing has to be asked.
+func TestNativeLocale(t *testing.T) {
+	small, big := newCA(t, "Small"), newCA(t, "Big")
+	for _, c := range []struct {
+		name   string
+		env    map[string]string
+		locale string // of the order, "" = C
+	}{
+		{"none", nil, ""},
+		{"C", map[string]string{"LC_ALL": "C", "LC_COLLATE": "en_US.UTF-8", "LANG": "en_US.UTF-8"}, ""},
+		{"C.UTF-8", map[string]string{"LANG": "C.UTF-8"}, ""},
+		{"all", map[string]string{"LC_ALL": "en_US.UTF-8", "LC_COLLATE": "C"}, "en_US.UTF-8"},
+		{"order only", map[string]string{"LC_COLLATE": "de_DE", "LANG": "en_US.UTF-8"}, "de_DE"},
+		{"by default", map[string]string{"LANG": "en_US.UTF-8", "LC_MESSAGES": "C"}, "en_US.UTF-8"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := nativeBox(t, true)
+			b.host.Env = func(key string) string { return c.env[key] }
+			b.write(adminDir+"a.crt", small.PEM())
+			b.write(adminDir+"B.crt", big.PEM())
+			run := b.host.Runner
+			var asked, told string
+			b.host.Runner = func(ctx context.Context, cmd host.Command) (host.Output, error) {
+				i := slices.IndexFunc(cmd.Env, func(x string) bool { return strings.HasPrefix(x, "LC_COLLATE=") })
+				order := ""
+				if i >= 0 {
+					order = strings.TrimPrefix(cmd.Env[i], "LC_COLLATE=")
+				}
+				if cmd.Args[0] != "sort" {
+					told = order
+					return run(ctx, cmd)
+				}
+				asked = order
+				text, err := io.ReadAll(cmd.Stdin)
+				paths := strings.SplitAfter(string(text), "\x00")
+				slices.SortFunc(paths, func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })
+				return host.Output{Stdout: []byte(strings.Join(paths, ""))}, err
+			}
+			third := newCA(t, "Third")
+			b.do(trust(third.Cert()))
+			if asked != c.locale || told != c.locale {
+				t.Errorf("sort was asked in the locale %q, and the hook told in %q", asked, told)
+			}
+			first, second := big.PEM(), small.PEM()
+			if c.locale != "" {
+				first, second = second, first
+			}
+			if text := b.read(bundle); strings.Index(text, string(first)) > strings.Index(text, string(second)) {
+				t.Error("the bundle is in another order")
+			}
+			asked = ""
+			h, err := host.Offline(b.root)
+			b.must(err)
+			found, _ := Detect(h)
+			plan, err := found.Plan(t.Context(), []store.Change{absentOf(third.Cert())})
+			b.must(err)
+			_, err = found.Apply(t.Context(), plan)
+			b.must(err)
+			if asked != "" {
+				t.Error("a program was asked about an offline root")
+			}
+		})
+	}
+}

@@ -38,6 +38,7 @@ type family struct {
 	places   []place
 	outputs  []output
 	p11      bool // p11-kit reads the places
+	named    bool // comments name the certificates in its bundles
 	takesDER bool
 	alone    bool // only what is alone in its file is found by its hash
 	// rereads: the tool takes what is in the hash directory for anchors, too, so
@@ -143,7 +144,7 @@ var families = []family{
 		toolMark: "/etc/pki/ca-trust", tool: "/usr/bin/update-ca-trust", tools: []string{"/usr/sbin/update-ca-trust"}, args: []string{"extract"},
 		install: "dnf install ca-certificates p11-kit-trust",
 		places:  slices.Concat(p11Places("/etc/pki/ca-trust/source", 0, false), p11Places("/usr/share/pki/ca-trust-source", 1, true)),
-		p11:     true,
+		p11:     true, named: true,
 		outputs: []output{
 			{bundlePEM, "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", store.PurposeServerAuth},
 			{bundlePEM, "/etc/pki/ca-trust/extracted/pem/email-ca-bundle.pem", store.PurposeEmail},
@@ -161,7 +162,7 @@ var families = []family{
 		// update-ca-certificates(8) of openSUSE/ca-certificates
 		name: "suse", title: "openSUSE's ca-certificates",
 		ids:      []string{"opensuse", "suse", "sles", "sled", "opensuse-microos"},
-		toolMark: "statedir", tool: "/usr/sbin/update-ca-certificates", tools: []string{"/usr/bin/update-ca-certificates"},
+		toolMark: "/usr/lib/ca-certificates/update.d", tool: "/usr/sbin/update-ca-certificates", tools: []string{"/usr/bin/update-ca-certificates"},
 		install: "zypper install ca-certificates",
 		places:  slices.Concat(p11Places("/etc/pki/trust", 0, false), p11Places("/usr/share/pki/trust", 1, true)),
 		p11:     true,
@@ -181,14 +182,15 @@ var families = []family{
 		toolMark: "/etc/ca-certificates", tool: "/usr/bin/update-ca-trust",
 		install: "pacman -S ca-certificates-utils",
 		places:  slices.Concat(p11Places("/etc/ca-certificates/trust-source", 0, false), p11Places("/usr/share/ca-certificates/trust-source", 1, true)),
-		p11:     true,
+		p11:     true, named: true,
 		outputs: []output{
 			{bundlePEM, "/etc/ca-certificates/extracted/tls-ca-bundle.pem", store.PurposeServerAuth},
 			{bundlePEM, "/etc/ca-certificates/extracted/email-ca-bundle.pem", store.PurposeEmail},
 			{bundlePEM, "/etc/ca-certificates/extracted/objsign-ca-bundle.pem", store.PurposeCodeSigning},
 			{bundleTrusted, "/etc/ca-certificates/extracted/ca-bundle.trust.crt", ""},
 			{hashDirectory, "/etc/ca-certificates/extracted/cadir", ""},
-			{javaKeystore, "/etc/ssl/certs/java/cacerts", ""},
+			{javaKeystore, "/etc/ca-certificates/extracted/java-cacerts.jks", ""},
+			{javaKeystore, "/etc/ssl/certs/java/cacerts", ""}, // a link to that, or in its place before there was that
 			{otherOutput, "/etc/ca-certificates/extracted/edk2-cacerts.bin", ""},
 		},
 		adminDir: "/etc/ca-certificates/trust-source/anchors", suffix: ".pem",

@@ -334,13 +334,13 @@ func (s *folder) writeBundle(st *folderState, o output) error {
 	}
 	text := map[store.Fingerprint][]byte{}
 	var stay []store.Fingerprint
+	head, comments := bundleForm(now.raw, s.family.named)
 	for _, b := range blocksOf(now.raw) {
 		if fp := b.cert.SHA256; wanted[fp] && text[fp] == nil {
-			text[fp] = now.raw[b.start:b.end]
+			text[fp] = now.raw[max(b.start, len(head)):b.end]
 			stay = append(stay, fp)
 		}
 	}
-	comments := bytes.HasPrefix(now.raw, []byte("#"))
 	for i, c := range order {
 		if text[c.SHA256] != nil {
 			continue
@@ -359,6 +359,7 @@ func (s *folder) writeBundle(st *folderState, o output) error {
 		stay = slices.Insert(stay, at, c.SHA256)
 	}
 	var out bytes.Buffer
+	out.Write(head)
 	for i, fp := range stay {
 		switch {
 		case comments: // with an empty line between two
@@ -385,6 +386,25 @@ func (s *folder) writeBundle(st *folderState, o output) error {
 	w := s.writing(o.path)
 	w.Mode = mode
 	return s.host.WriteFile(o.path, out.Bytes(), w)
+}
+
+// bundleForm returns what a bundle holds before its certificates, and whether
+// each of these has a comment that names it; named is the answer where there is
+// none.
+func bundleForm(text []byte, named bool) (head []byte, comments bool) {
+	at := bytes.Index(text, []byte("-----BEGIN "))
+	if at < 0 {
+		if !bytes.HasPrefix(text, []byte("#")) {
+			text = nil
+		}
+		return text, named
+	}
+	head = text[:at]
+	last := bytes.LastIndexByte(bytes.TrimSuffix(head, []byte("\n")), '\n') + 1
+	if bytes.HasPrefix(head[last:], []byte("# ")) {
+		return head[:last], true
+	}
+	return head, false
 }
 
 // linkUp makes the hash links in a directory that concern the change: for each

@@ -419,6 +419,50 @@ func TestOfflineLeft(t *testing.T) {
 	}
 }
 
+// A bundle keeps the form that the tool gives it: what it writes before the
+// certificates, whichever of them is the first, and a comment before each or
+// none.
+func TestBundleForm(t *testing.T) {
+	const head = "#\n# automatically created. Do not edit!\n#\n"
+	first, corp := newCA(t, "Vendor Alpha"), newCA(t, "Corp")
+	for _, c := range []struct{ family, before, alone, with string }{
+		{"suse", head + "FIRST", head + "CORP", head + "CORPFIRST"},
+		{"suse", head, head + "CORP", head + "CORPFIRST"},
+		{"suse", "", "CORP", "CORPFIRST"},
+		{"fedora", "# Vendor Alpha\nFIRST", "# Corp\nCORP", "# Corp\nCORP\n# Vendor Alpha\nFIRST"},
+		{"fedora", "", "# Corp\nCORP", "# Corp\nCORP\n# Vendor Alpha\nFIRST"},
+		{"fedora", "FIRST", "CORP", "CORPFIRST"}, // as of another tool
+	} {
+		fill := strings.NewReplacer("FIRST", string(first.PEM()), "CORP", string(corp.PEM())).Replace
+		for _, vendor := range []bool{false, true} {
+			b := newFolderBox(t, layout(t, c.family))
+			b.host.Live = false
+			location, want := b.open().family.location(), fill(c.alone)
+			if vendor {
+				want = fill(c.with)
+			}
+			for _, p := range b.open().family.places {
+				files, _ := filepath.Glob(filepath.Join(b.root, p.path, "*.crt"))
+				for _, file := range files {
+					if vendor && filepath.Base(file) == "Alpha.crt" {
+						continue
+					}
+					if err := os.Remove(file); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			b.write(location, []byte(fill(c.before)))
+			if _, err := b.do(trust(corp.Cert())); err != nil {
+				t.Fatal(err)
+			}
+			if got := b.read(location); got != want {
+				t.Errorf("%s, of %q there is made\n%s\nand not\n%s", c.family, c.before, got, want)
+			}
+		}
+	}
+}
+
 // Where the vendor's and the administrator's lie side by side, a link tells whose
 // something is, or nothing does.
 func TestShared(t *testing.T) {

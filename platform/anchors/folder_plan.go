@@ -95,8 +95,8 @@ func has(list []*store.Cert, fp store.Fingerprint) bool {
 
 // change plans one change. The error says why it cannot be.
 func (p *folderPlan) change(c store.Change) error {
-	if c.DER != nil && store.FingerprintOf(c.DER) != c.Fingerprint {
-		return store.Because(store.ErrInput, "the certificate does not have the fingerprint that is given with it")
+	if err := c.Check(); err != nil {
+		return err
 	}
 	if !c.Absent && c.Trust == nil {
 		if c.DER != nil && p.find(c.Fingerprint) == nil {

@@ -1,12 +1,10 @@
 package anchors
 
 import (
-	"errors"
 	"os"
 	"runtime"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -95,18 +93,13 @@ func TestFolderConformance(t *testing.T) {
 				storetest.Run(t, func(t *testing.T) storetest.Fixture {
 					b := newFolderBox(t, l)
 					b.host.Live = live
-					var countdown atomic.Int64
-					b.host.Fault = func(op, path string) error {
-						if countdown.Add(-1) == 0 {
-							return errors.New("a fault was asked for")
-						}
-						return nil
-					}
+					var faults storetest.Faults
+					b.host.Fault = faults.Fail
 					reopen := func() store.Editor { return b.open() }
 					f := storetest.Fixture{
 						Store: b.open(), Reopen: reopen, Parallel: reopen, Vendor: b.vendor,
 						Snapshot: b.tree,
-						Fault:    func(n int) { countdown.Store(int64(n)) },
+						Fault:    faults.Set,
 					}
 					if strings.Contains("bundle flatcar photon", l.Name) {
 						f.Vendor = nil // it cannot be told who put them there

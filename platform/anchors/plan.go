@@ -141,8 +141,8 @@ func (p *planner) change(c store.Change) error {
 	if c.Aside != "" {
 		return p.bringBack(c)
 	}
-	if c.DER != nil && store.FingerprintOf(c.DER) != c.Fingerprint {
-		return store.Because(store.ErrInput, "the certificate does not have the fingerprint that is given with it")
+	if err := c.Check(); err != nil {
+		return err
 	}
 	if c.Absent {
 		return p.withdraw(c, true)

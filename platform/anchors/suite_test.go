@@ -1,11 +1,9 @@
 package anchors
 
 import (
-	"errors"
 	"regexp"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/certtrust/certtrust/platform/host"
@@ -37,18 +35,13 @@ func TestConformance(t *testing.T) {
 				b := newBox(t, layout.java)
 				b.host.Live = !layout.offline
 				b.host.Engine = layout.engine
-				var countdown atomic.Int64
-				b.host.Fault = func(op, path string) error {
-					if countdown.Add(-1) == 0 {
-						return errors.New("a fault was asked for")
-					}
-					return nil
-				}
+				var faults storetest.Faults
+				b.host.Fault = faults.Fail
 				reopen := func() store.Editor { return b.open() }
 				return storetest.Fixture{
 					Store: b.open(), Reopen: reopen, Parallel: reopen, Vendor: b.vendor,
 					Snapshot: func() string { return unnumbered(b.tree()) },
-					Fault:    func(n int) { countdown.Store(int64(n)) },
+					Fault:    faults.Set,
 				}
 			})
 		})

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/certtrust/certtrust/platform/host"
@@ -196,19 +195,14 @@ func TestFirefoxPolicyConformance(t *testing.T) {
 				}
 				h := machine(t, "linux", files)
 				h.EUID = 0
-				var countdown atomic.Int64
-				h.Fault = func(op, path string) error {
-					if countdown.Add(-1) == 0 {
-						return errors.New("a fault was asked for")
-					}
-					return nil
-				}
+				var faults storetest.Faults
+				h.Fault = faults.Fail
 				open := func() store.Editor {
 					stores, _ := DetectPolicies(context.Background(), h)
 					return stores[0].(store.Editor)
 				}
 				return storetest.Fixture{Store: open(), Reopen: open, Parallel: open, Snapshot: func() string { return policySnapshot(t, h) },
-					Fault: func(n int) { countdown.Store(int64(n)) }}
+					Fault: faults.Set}
 			})
 		})
 	}

@@ -88,22 +88,7 @@ func (d *Dir) obstacles() (read, write *store.Obstacle) {
 	return nil, write
 }
 
-func (d *Dir) fail(op string, err error) error {
-	if e, ok := err.(*store.Error); ok {
-		if e.Store != "" {
-			return err
-		}
-		return &store.Error{Op: op, Store: d.info.ID, Path: or(e.Path, d.path), Err: e.Err, Hint: e.Hint}
-	}
-	return &store.Error{Op: op, Store: d.info.ID, Path: d.path, Err: err}
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}
+func (d *Dir) fail(op string, err error) error { return store.At(op, d.info.ID, d.path, err) }
 
 // maxMembers is how many names a directory may have.
 const maxMembers = 100_000
@@ -466,8 +451,8 @@ func (d *Dir) Apply(ctx context.Context, p store.Plan) (store.Receipt, error) {
 }
 
 func (d *Dir) apply(ctx context.Context, p store.Plan) (store.Receipt, error) {
-	if p.Store != d.info.ID {
-		return store.Receipt{}, store.Because(store.ErrInput, "the plan is for %s", store.Printable(string(p.Store)))
+	if err := p.Check(d.info.ID); err != nil {
+		return store.Receipt{}, err
 	}
 	if !p.Empty() {
 		if err := d.info.Access.Write.Err("apply", d.info.ID); err != nil {

@@ -2,7 +2,6 @@ package bundles
 
 import (
 	"encoding/json"
-	"fmt"
 	"io/fs"
 	"maps"
 	"path"
@@ -31,16 +30,16 @@ func (st *dirState) clone() *dirState {
 
 func (d *Dir) planFor(st *dirState, want []store.Change) *dirPlan {
 	p := &dirPlan{dirState: st.clone(), d: d, before: st, touched: map[string]bool{},
-		plan: store.Plan{Store: d.info.ID, Basis: st.digest(), Want: want, Steps: []store.Step{}}}
-	for _, c := range want {
+		plan: store.Plan{Store: d.info.ID, Basis: st.digest(), Steps: []store.Step{}}}
+	p.plan.Changes(want, func(c store.Change) error {
 		was, plan, touched := p.dirState.clone(), p.plan, maps.Clone(p.touched)
-		if err := p.change(c); err != nil {
+		err := p.change(c)
+		if err != nil {
 			p.dirState, p.plan, p.touched = was, plan, touched
-			p.plan.Refused = append(p.plan.Refused, store.Refuse(c.Fingerprint, err))
 		}
 		p.uncovered(was, c.Fingerprint)
-	}
-	slices.Reverse(p.plan.Undo)
+		return err
+	})
 	return p
 }
 
@@ -76,8 +75,8 @@ type keptFile struct {
 }
 
 func (p *dirPlan) change(c store.Change) error {
-	if c.DER != nil && store.FingerprintOf(c.DER) != c.Fingerprint {
-		return store.Because(store.ErrInput, "the certificate does not have the fingerprint that is given with it")
+	if err := c.Check(); err != nil {
+		return err
 	}
 	if _, is := p.links[c.Item]; is && c.Absent {
 		return p.unlink(c)
@@ -335,10 +334,7 @@ func (p *dirPlan) remove(f store.Fingerprint, in []string) error {
 		if p.aliases[name] {
 			return store.Because(store.ErrConflict, "another link in the directory leads to %s", store.Printable(name))
 		}
-		kept, err := json.Marshal(keptFile{Name: name, Text: m.data, Mode: m.mode.Perm(), Links: linked})
-		if err != nil {
-			panic(fmt.Sprintf("bundles: plain data: %v", err))
-		}
+		kept := store.ContentOf(keptFile{Name: name, Text: m.data, Mode: m.mode.Perm(), Links: linked})
 		hashes := p.hashesOf(m)
 		if h, _, is := hashName(name); is && !slices.Contains(hashes, h) {
 			hashes = append(hashes, h)
@@ -393,13 +389,10 @@ func (p *dirPlan) cut(name string, m *member, cert *store.Cert, its []int, linke
 	}
 	for _, u := range fp.plan.Undo {
 		var part content
-		err := json.Unmarshal(u.Content, &part)
-		kept := keptFile{Name: name, Text: part.Text, Start: part.Start, Part: true, Links: linked}
-		data, wrong := json.Marshal(kept)
-		if err != nil || wrong != nil {
-			panic(fmt.Sprintf("bundles: plain data: %v, %v", err, wrong))
+		if err := json.Unmarshal(u.Content, &part); err != nil {
+			return err
 		}
-		p.removed(cert, files, data)
+		p.removed(cert, files, store.ContentOf(keptFile{Name: name, Text: part.Text, Start: part.Start, Part: true, Links: linked}))
 	}
 	return nil
 }
@@ -428,10 +421,7 @@ func (p *dirPlan) restore(c store.Change, cert *store.Cert) error {
 	case kept.Part && (m == nil || m.text == nil || m.target != "" || m.key):
 		return store.Because(store.ErrConflict, "%s is no longer the file that it was taken out of", store.Printable(kept.Name))
 	case kept.Part:
-		part, err := json.Marshal(content{kept.Text, kept.Start})
-		if err != nil {
-			panic(fmt.Sprintf("bundles: plain data: %v", err))
-		}
+		part := store.ContentOf(content{kept.Text, kept.Start})
 		fp := (&File{path: m.resolved}).newPlanner(m.text)
 		if err := fp.restore(store.Change{Fingerprint: c.Fingerprint, Content: part}); err != nil {
 			return err
@@ -478,10 +468,7 @@ func (p *dirPlan) unlink(c store.Change) error {
 		return nil
 	}
 	hash, _, _ := hashName(c.Item)
-	kept, err := json.Marshal(keptFile{Name: name, Text: m.data, Mode: m.mode.Perm(), Links: []string{c.Item}})
-	if err != nil {
-		panic(fmt.Sprintf("bundles: plain data: %v", err))
-	}
+	kept := store.ContentOf(keptFile{Name: name, Text: m.data, Mode: m.mode.Perm(), Links: []string{c.Item}})
 	delete(p.links, c.Item)
 	p.touched[c.Item] = true
 	changed, err := p.renumber(hash, "", -1)

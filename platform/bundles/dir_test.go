@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/certtrust/certtrust/platform/host"
@@ -71,16 +70,11 @@ func TestDirConformance(t *testing.T) {
 			storetest.Run(t, func(t *testing.T) storetest.Fixture {
 				b := newBox(t)
 				l.fill(b)
-				var countdown atomic.Int64
-				b.host.Fault = func(op, path string) error {
-					if countdown.Add(-1) == 0 {
-						return errors.New("a fault was asked for")
-					}
-					return nil
-				}
+				var faults storetest.Faults
+				b.host.Fault = faults.Fail
 				open := func() store.Editor { return openDir(t, b.host, dirPath) }
 				return storetest.Fixture{Store: open(), Reopen: open, Parallel: open, Snapshot: func() string { return b.snapshot(dirPath) },
-					Fault: func(n int) { countdown.Store(int64(n)) }}
+					Fault: faults.Set}
 			})
 		})
 	}

@@ -9,7 +9,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"iter"
 	"path"
 	"slices"
@@ -249,15 +248,7 @@ func (f *File) Entries(ctx context.Context) iter.Seq2[store.Entry, error] {
 	}
 }
 
-func (f *File) fail(op string, err error) error {
-	if e, ok := err.(*store.Error); ok {
-		if e.Store != "" {
-			return err
-		}
-		return &store.Error{Op: op, Store: f.info.ID, Path: f.path, Err: e.Err, Hint: e.Hint}
-	}
-	return &store.Error{Op: op, Store: f.info.ID, Path: f.path, Err: err}
-}
+func (f *File) fail(op string, err error) error { return store.At(op, f.info.ID, f.path, err) }
 
 // planner turns changes into steps and the text as it will be.
 type planner struct {
@@ -286,13 +277,7 @@ func (f *File) Plan(ctx context.Context, want []store.Change) (store.Plan, error
 }
 
 func (p *planner) changes(want []store.Change) {
-	p.plan.Want = want
-	for _, c := range want {
-		if err := p.change(c); err != nil {
-			p.plan.Refused = append(p.plan.Refused, store.Refuse(c.Fingerprint, err))
-		}
-	}
-	slices.Reverse(p.plan.Undo)
+	p.plan.Changes(want, p.change)
 }
 
 // content is a part of the text as it was, and where it began.
@@ -302,8 +287,8 @@ type content struct {
 }
 
 func (p *planner) change(c store.Change) error {
-	if c.DER != nil && store.FingerprintOf(c.DER) != c.Fingerprint {
-		return store.Because(store.ErrInput, "the certificate does not have the fingerprint that is given with it")
+	if err := c.Check(); err != nil {
+		return err
 	}
 	var found []int
 	for i, b := range p.t.blocks {
@@ -402,10 +387,7 @@ func (p *planner) remove(found []int) error {
 		if p.t.data[b.start] == '\n' && b.end < len(p.t.data) {
 			b.start++ // what follows needs the line break now
 		}
-		kept, err := json.Marshal(content{p.t.data[b.start:b.end], b.start})
-		if err != nil {
-			panic(fmt.Sprintf("bundles: plain data: %v", err))
-		}
+		kept := store.ContentOf(content{p.t.data[b.start:b.end], b.start})
 		step := p.step(store.ActionRemove, b.cert)
 		step.Before, step.After = &store.State{Present: true, Trust: trusted()}, &store.State{}
 		p.plan.Steps = append(p.plan.Steps, step)
@@ -461,8 +443,8 @@ func (f *File) Apply(ctx context.Context, p store.Plan) (store.Receipt, error) {
 }
 
 func (f *File) apply(ctx context.Context, p store.Plan) (store.Receipt, error) {
-	if p.Store != f.info.ID {
-		return store.Receipt{}, store.Because(store.ErrInput, "the plan is for %s", store.Printable(string(p.Store)))
+	if err := p.Check(f.info.ID); err != nil {
+		return store.Receipt{}, err
 	}
 	if !p.Empty() {
 		if err := f.info.Access.Write.Err("apply", f.info.ID); err != nil {

@@ -1,13 +1,11 @@
 package bundles
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/certtrust/certtrust/platform/host"
@@ -79,13 +77,8 @@ func TestConformance(t *testing.T) {
 					text = l.before + string(storetest.NewCA(t).PEM()) + string(storetest.NewCA(t).PEM()) + l.after
 				}
 				b.write("/srv/bundle/ca.pem", text)
-				var countdown atomic.Int64
-				b.host.Fault = func(op, path string) error {
-					if countdown.Add(-1) == 0 {
-						return errors.New("a fault was asked for")
-					}
-					return nil
-				}
+				var faults storetest.Faults
+				b.host.Fault = faults.Fail
 				open := func() store.Editor {
 					s, _, err := OpenFile(b.host, "/srv/bundle/ca.pem")
 					if err != nil {
@@ -94,7 +87,7 @@ func TestConformance(t *testing.T) {
 					return s.(store.Editor)
 				}
 				return storetest.Fixture{Store: open(), Reopen: open, Parallel: open, Snapshot: func() string { return b.snapshot("/srv/bundle") },
-					Fault: func(n int) { countdown.Store(int64(n)) }}
+					Fault: faults.Set}
 			})
 		})
 	}

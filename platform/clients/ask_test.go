@@ -101,6 +101,14 @@ func TestEnvironment(t *testing.T) {
 	if v := seen["JAVA_TOOL_OPTIONS"]; v.Value != "-Xmx1g -Djavax.net.ssl.trustStore=/env/merged.jks" {
 		t.Errorf("%+v", v)
 	}
+	// What Java is told beside it stays as Java takes it, and so does a path with
+	// spaces or quotes.
+	at.Java = "/Ann's files/merged.jks"
+	list, _ = Environment(h, []string{`JAVA_TOOL_OPTIONS=-Xmx1g '-Da=b c' -Dd="it's"  -Djavax.net.ssl.trustStoreType=JKS`}, at, true, false)
+	i := slices.IndexFunc(list, func(v Variable) bool { return v.Name == "JAVA_TOOL_OPTIONS" })
+	if got, want := words(list[i].Value), []string{"-Xmx1g", "-Da=b c", "-Dd=it's", "-Djavax.net.ssl.trustStore=/Ann's files/merged.jks"}; !slices.Equal(got, want) {
+		t.Errorf("Java gets %q of %s", got, list[i].Value)
+	}
 	for version, old := range map[string]bool{"v20.1.0": true, "v22.14.9": true, "v22.15.0": false, "v23.8.0": true, "v23.9.0": false, "v24.0.0": false, "?": true} {
 		if NodeIsOld(version) != old {
 			t.Errorf("%s: %t", version, !old)

@@ -73,6 +73,7 @@ openssl SSL_CERT_FILE SSL_CERT_FILE=/my.pem adds 2
 python SSL_CERT_FILE SSL_CERT_FILE=/my.pem adds 2
 cargo SSL_CERT_FILE SSL_CERT_FILE=/my.pem adds 2
 curl SSL_CERT_FILE SSL_CERT_FILE=/my.pem adds 2
+bun SSL_CERT_FILE SSL_CERT_FILE=/my.pem adds 2
 go SSL_CERT_FILE SSL_CERT_FILE=/my.pem adds 2
 dotnet SSL_CERT_FILE SSL_CERT_FILE=/my.pem adds 2`},
 		{"a file where there is nothing else", map[string]string{"/my.pem": pem, "/etc/ssl/certs/x.pem": pem}, "SSL_CERT_FILE=/my.pem", `
@@ -80,6 +81,7 @@ openssl SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
 python SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
 cargo SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
 curl SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
+bun SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
 go SSL_CERT_FILE SSL_CERT_FILE=/my.pem adds 1
 dotnet SSL_CERT_FILE SSL_CERT_FILE=/my.pem adds 1`},
 		{"a file and a directory", map[string]string{"/etc/ssl/certs/5ad8a5d6.0": pem, "/my.pem": pem, "/d/00000000.0": pem, "/d/named.pem": string(two.PEM()), "/d/sub/x": ""}, "SSL_CERT_FILE=/my.pem|SSL_CERT_DIR=/missing:/d", `
@@ -91,6 +93,8 @@ python SSL_CERT_DIR SSL_CERT_DIR=/missing:/d adds 1
 cargo SSL_CERT_DIR SSL_CERT_DIR=/missing:/d adds 1
 curl SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
 curl SSL_CERT_DIR SSL_CERT_DIR=/missing:/d adds 1
+bun SSL_CERT_FILE SSL_CERT_FILE=/my.pem adds 1
+bun SSL_CERT_DIR SSL_CERT_DIR=/missing:/d replaces 1
 go SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
 go SSL_CERT_DIR SSL_CERT_DIR=/missing:/d adds 2
 dotnet SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
@@ -119,7 +123,8 @@ conda REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=/home/user/my.pem replaces 1`},
 npm /home/user/.npmrc:1 cafile=/my.pem replaces 1
 node NODE_USE_SYSTEM_CA NODE_USE_SYSTEM_CA=1 adds 2
 node NODE_EXTRA_CA_CERTS NODE_EXTRA_CA_CERTS=/my.pem adds 1
-deno NODE_EXTRA_CA_CERTS NODE_EXTRA_CA_CERTS=/my.pem adds 1`},
+deno NODE_EXTRA_CA_CERTS NODE_EXTRA_CA_CERTS=/my.pem adds 1
+bun NODE_EXTRA_CA_CERTS NODE_EXTRA_CA_CERTS=/my.pem adds 1`},
 
 		// Node
 		{"Node", map[string]string{"/my.pem": pem, "/etc/ssl/certs/ca-certificates.crt": both}, "NODE_EXTRA_CA_CERTS=/my.pem|NODE_TLS_REJECT_UNAUTHORIZED=0|NODE_OPTIONS=--max-old-space-size=99 --use-system-ca", `
@@ -128,8 +133,21 @@ npm NODE_OPTIONS NODE_OPTIONS=--use-system-ca adds 2
 node NODE_EXTRA_CA_CERTS NODE_EXTRA_CA_CERTS=/my.pem adds 1
 npm NODE_EXTRA_CA_CERTS NODE_EXTRA_CA_CERTS=/my.pem adds 1
 deno NODE_EXTRA_CA_CERTS NODE_EXTRA_CA_CERTS=/my.pem adds 1
-node NODE_TLS_REJECT_UNAUTHORIZED NODE_TLS_REJECT_UNAUTHORIZED=0 disables`},
+bun NODE_EXTRA_CA_CERTS NODE_EXTRA_CA_CERTS=/my.pem adds 1
+node NODE_TLS_REJECT_UNAUTHORIZED NODE_TLS_REJECT_UNAUTHORIZED=0 disables
+bun NODE_TLS_REJECT_UNAUTHORIZED NODE_TLS_REJECT_UNAUTHORIZED=0 disables`},
 		{"Node verifies", nil, "NODE_TLS_REJECT_UNAUTHORIZED=1|NODE_OPTIONS=--no-warnings|NODE_USE_SYSTEM_CA=0", ""},
+		{"the system's roots are what SSL_CERT_FILE names", map[string]string{"/etc/ssl/certs/ca-certificates.crt": both, "/my.pem": pem}, "SSL_CERT_FILE=/my.pem|NODE_USE_SYSTEM_CA=1|DENO_TLS_CA_STORE=system", `
+openssl SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
+python SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
+cargo SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
+curl SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
+bun SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
+go SSL_CERT_FILE SSL_CERT_FILE=/my.pem adds 1
+dotnet SSL_CERT_FILE SSL_CERT_FILE=/my.pem adds 1
+node NODE_USE_SYSTEM_CA NODE_USE_SYSTEM_CA=1 adds 1
+npm NODE_USE_SYSTEM_CA NODE_USE_SYSTEM_CA=1 adds 1
+deno DENO_TLS_CA_STORE DENO_TLS_CA_STORE=system replaces 1`},
 		{"Node with OpenSSL's roots", map[string]string{"/etc/ssl/certs/ca-certificates.crt": both}, "NODE_OPTIONS=--use-openssl-ca", `
 node NODE_OPTIONS NODE_OPTIONS=--use-openssl-ca replaces 2
 npm NODE_OPTIONS NODE_OPTIONS=--use-openssl-ca replaces 2`},
@@ -214,6 +232,7 @@ aws AWS_CA_BUNDLE AWS_CA_BUNDLE=/ replaces !
 node NODE_EXTRA_CA_CERTS NODE_EXTRA_CA_CERTS=/my.pem adds !
 npm NODE_EXTRA_CA_CERTS NODE_EXTRA_CA_CERTS=/my.pem adds !
 deno NODE_EXTRA_CA_CERTS NODE_EXTRA_CA_CERTS=/my.pem adds !
+bun NODE_EXTRA_CA_CERTS NODE_EXTRA_CA_CERTS=/my.pem adds !
 deno DENO_CERT DENO_CERT=relative.pem adds !`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -291,7 +310,7 @@ func TestUnreadable(t *testing.T) {
 	if err := hosttest.Mkfifo(filepath.Join(h.Root, "home/user/.curlrc")); err != nil {
 		t.Skip(err)
 	}
-	if got := Overrides(t.Context(), h, []string{"NODE_EXTRA_CA_CERTS=/home/user/.curlrc"}); len(got) != 4 {
+	if got := Overrides(t.Context(), h, []string{"NODE_EXTRA_CA_CERTS=/home/user/.curlrc"}); len(got) != 5 {
 		t.Errorf("%+v", got)
 	}
 }

@@ -47,7 +47,16 @@ type envRow struct {
 func extra(p Pointers) string   { return p.Extra }
 func merged(p Pointers) string  { return p.Merged }
 func wgetrc(p Pointers) string  { return p.Wget }
-func javaOpt(p Pointers) string { return "-Djavax.net.ssl.trustStore=" + p.Java }
+func javaOpt(p Pointers) string { return quoteJava("-Djavax.net.ssl.trustStore=" + p.Java) }
+
+// quoteJava writes an option as Java takes it out of a variable: there are
+// quotes of two kinds, and nothing else means anything.
+func quoteJava(word string) string {
+	if word != "" && !strings.ContainsAny(word, " \t\"'") {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'"'"'`) + "'"
+}
 
 func literal(text string) func(Pointers) string { return func(Pointers) string { return text } }
 
@@ -130,11 +139,8 @@ func Environment(h *host.Host, environ []string, at Pointers, all, nodeOld bool)
 			var keep []string
 			for _, word := range words(now[r.name]) {
 				if !strings.HasPrefix(word, "-Djavax.net.ssl.trustStore") {
-					keep = append(keep, word)
+					keep = append(keep, quoteJava(word))
 				}
-			}
-			if strings.ContainsAny(v.Value, " \t") {
-				v.Value = `"` + v.Value + `"`
 			}
 			v.Value = strings.Join(append(keep, v.Value), " ")
 		}

@@ -65,6 +65,11 @@ var variables = []rule{
 	{names: []string{"SSL_CERT_DIR"}, clients: []string{"curl"}, topic: "directory", effect: diagnose.Replaces, reads: fromHashed, half: "directory", unless: "CURL_CA_BUNDLE"},
 	{names: []string{"CURL_CA_BUNDLE"}, clients: []string{"curl"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file"},
 
+	// Bun has its own roots beside them. Of the system it reads the directory, and
+	// not the file of OpenSSL.
+	{names: []string{"SSL_CERT_FILE"}, clients: []string{"bun"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file"},
+	{names: []string{"SSL_CERT_DIR"}, clients: []string{"bun"}, topic: "directory", effect: diagnose.Replaces, reads: fromHashed},
+
 	// Go and .NET(*) take any file of the directories, and the variables only
 	// where the system has no verifier of its own.
 	{names: []string{"SSL_CERT_FILE"}, clients: []string{"go"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file", systems: unix},
@@ -85,16 +90,16 @@ var variables = []rule{
 	{names: []string{"AWS_CA_BUNDLE"}, clients: []string{"aws"}, topic: roots, effect: diagnose.Replaces, reads: fromHome},
 	{names: []string{"PYTHONHTTPSVERIFY"}, clients: []string{"python2"}, topic: verify, take: is("0", diagnose.Disables)}, // * Python 3 does not read it
 
-	// Node
-	{names: []string{"NODE_OPTIONS"}, clients: []string{"node", "npm"}, topic: system, effect: diagnose.Adds, reads: fromSystem, take: option("--use-system-ca", diagnose.Adds)},
-	{names: []string{"NODE_USE_SYSTEM_CA"}, clients: []string{"node", "npm"}, topic: system, reads: fromSystem, take: is("1", diagnose.Adds)},
+	// Node and Deno. On Linux the system's roots are what SSL_CERT_FILE names.
+	{names: []string{"NODE_OPTIONS"}, clients: []string{"node", "npm"}, topic: system, effect: diagnose.Adds, reads: fromOpenSSL, take: option("--use-system-ca", diagnose.Adds)},
+	{names: []string{"NODE_USE_SYSTEM_CA"}, clients: []string{"node", "npm"}, topic: system, reads: fromOpenSSL, take: is("1", diagnose.Adds)},
 	{names: []string{"NODE_OPTIONS"}, clients: []string{"node", "npm"}, topic: roots, reads: fromOpenSSL, take: option("--use-openssl-ca", diagnose.Replaces)},
-	{names: []string{"NODE_EXTRA_CA_CERTS"}, clients: []string{"node", "npm", "deno"}, topic: more, effect: diagnose.Adds, reads: fromFile},
-	{names: []string{"NODE_TLS_REJECT_UNAUTHORIZED"}, clients: []string{"node"}, topic: verify, take: is("0", diagnose.Disables)}, // npm has a setting of its own
+	{names: []string{"NODE_EXTRA_CA_CERTS"}, clients: []string{"node", "npm", "deno", "bun"}, topic: more, effect: diagnose.Adds, reads: fromFile},
+	{names: []string{"NODE_TLS_REJECT_UNAUTHORIZED"}, clients: []string{"node", "bun"}, topic: verify, take: is("0", diagnose.Disables)}, // npm has a setting of its own
 	{names: []string{"npm_config_cafile", "NPM_CONFIG_CAFILE"}, clients: []string{"npm"}, topic: roots, effect: diagnose.Replaces, reads: fromHome},
 	{names: []string{"npm_config_strict_ssl", "NPM_CONFIG_STRICT_SSL", "npm_config_strict-ssl"}, clients: []string{"npm"}, topic: verify, take: off},
 	{names: []string{"DENO_CERT"}, clients: []string{"deno"}, topic: "own", effect: diagnose.Adds, reads: fromFile},
-	{names: []string{"DENO_TLS_CA_STORE"}, clients: []string{"deno"}, topic: system, reads: fromSystem, take: denoStore},
+	{names: []string{"DENO_TLS_CA_STORE"}, clients: []string{"deno"}, topic: system, reads: fromOpenSSL, take: denoStore},
 
 	// Git. It looks only whether the first one is set.
 	{names: []string{"GIT_SSL_CAINFO"}, clients: []string{"git"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file"},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/certfile"
 )
 
 // lockWait is how long another certtrust that changes the same keystore is
@@ -29,8 +30,8 @@ func (s *Store) Apply(ctx context.Context, p store.Plan) (store.Receipt, error) 
 }
 
 func (s *Store) apply(ctx context.Context, p store.Plan) (store.Receipt, error) {
-	if p.Store != s.info.ID {
-		return store.Receipt{}, store.Because(store.ErrInput, "the plan is for %s", store.Printable(string(p.Store)))
+	if err := p.Check(s.info.ID); err != nil {
+		return store.Receipt{}, err
 	}
 	if !p.Empty() {
 		if w := s.info.Access.Write; w != nil && w.Kind != store.NeedsSecret {
@@ -141,16 +142,12 @@ func (s *Store) verify(data []byte, p *planner) error {
 	if err != nil {
 		return err
 	}
-	same := st.edit.Locked == nil && len(st.edit.Entries) == len(p.entries)
 	// Those of one part are together, so the order of all may be another one.
-	have := map[string]int{}
-	for _, e := range st.edit.Entries {
-		have[string(e.Raw)]++
-	}
-	for _, e := range p.entries {
-		have[string(e.Raw)]--
-		same = same && have[string(e.Raw)] >= 0
-	}
+	have, want := slices.Clone(st.edit.Entries), slices.Clone(p.entries)
+	byBytes := func(a, b certfile.KeystoreEntry) int { return bytes.Compare(a.Raw, b.Raw) }
+	slices.SortFunc(have, byBytes)
+	slices.SortFunc(want, byBytes)
+	same := st.edit.Locked == nil && slices.EqualFunc(have, want, func(a, b certfile.KeystoreEntry) bool { return bytes.Equal(a.Raw, b.Raw) })
 	if !same {
 		return store.Because(store.ErrFailed, "what was written does not hold what it should")
 	}
@@ -207,9 +204,7 @@ func (p *planner) repair(problems []store.Problem) {
 	left := p.s.leftovers()
 	for _, x := range problems {
 		if x.Code != leftover("").Code {
-			r := store.Refuse(store.Fingerprint{}, store.Because(store.ErrUnsupported, "this is for a person to decide: %s", store.Printable(x.Text)))
-			r.Problem = x.Code
-			p.plan.Refused = append(p.plan.Refused, r)
+			p.plan.RefuseProblem(x, store.Because(store.ErrUnsupported, "this is for a person to decide: %s", store.Printable(x.Text)))
 			continue
 		}
 		if !slices.Contains(left, x.Path) || slices.Contains(p.temps, x.Path) {

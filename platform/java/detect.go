@@ -43,6 +43,7 @@ func inHome(h *host.Host, p string) bool {
 // javaHome is an installation of Java.
 type javaHome struct {
 	dir   string // without links
+	below string // where in the directory that was looked at
 	what  string // how it was found
 	apart bool
 }
@@ -54,6 +55,8 @@ func (j javaHome) String() string { return store.Printable(j.dir) }
 type finder struct {
 	h       *host.Host
 	homes   []javaHome
+	javas   map[string]bool // directories of the homes, as they were come upon
+	listed  map[string][]fs.DirEntry
 	reasons []string
 }
 
@@ -63,8 +66,19 @@ func (f *finder) because(format string, args ...any) {
 	}
 }
 
-func detect(ctx context.Context, h *host.Host, user bool) ([]store.Store, []string) {
-	f := &finder{h: h}
+func detect(ctx context.Context, h *host.Host, user bool) (out []store.Store, reasons []string) {
+	found, reasons := find(ctx, h)
+	for _, f := range found {
+		if (f.o.scope == store.ScopeUser) == user {
+			out = append(out, open(h, f.path, f.o))
+		}
+	}
+	return out, reasons
+}
+
+// find looks for keystores everywhere, and opens none.
+func find(ctx context.Context, h *host.Host) ([]keystore, []string) {
+	f := &finder{h: h, javas: map[string]bool{}, listed: map[string][]fs.DirEntry{}}
 	for _, p := range places {
 		if p.systems != "" && !slices.Contains(strings.Fields(p.systems), h.OS) {
 			continue
@@ -79,7 +93,7 @@ func detect(ctx context.Context, h *host.Host, user bool) ([]store.Store, []stri
 	}
 	f.fromPath()
 	f.fromRegistry(ctx)
-	return f.stores(user)
+	return f.keystores(), f.reasons
 }
 
 // env returns a variable that names a path; it is the user's own only if nobody
@@ -129,11 +143,10 @@ func (f *finder) glob(base, pattern string) []string {
 				next = append(next, path.Join(dir, part))
 				continue
 			}
-			entries, err := f.h.ReadDir(dir)
-			if err != nil {
-				continue
+			if f.javas[dir] {
+				continue // no other is inside of a Java, but for its own jre
 			}
-			for _, e := range entries {
+			for _, e := range f.list(dir) {
 				if ok, _ := path.Match(part, e.Name()); ok && len(next) < maxMatches && (e.IsDir() || e.Type()&fs.ModeSymlink != 0) {
 					next = append(next, path.Join(dir, e.Name()))
 				}
@@ -144,8 +157,24 @@ func (f *finder) glob(base, pattern string) []string {
 	return found
 }
 
+// list returns what is in a directory, which many patterns may ask.
+func (f *finder) list(dir string) []fs.DirEntry {
+	entries, known := f.listed[dir]
+	if !known {
+		entries, _ = f.h.ReadDir(dir)
+		f.listed[dir] = entries
+	}
+	return entries
+}
+
 // insides are where in the directory of an installation Java may lie.
-var insides = []string{"", "Contents/Home", "libexec/openjdk.jdk/Contents/Home", "libexec", "jre"}
+var insides = []struct{ systems, dir string }{
+	{"", ""},
+	{darwin, "Contents/Home"},
+	{darwin, "libexec/openjdk.jdk/Contents/Home"},
+	{"linux darwin", "libexec"},
+	{"", "jre"},
+}
 
 // findHome returns the installation in a directory, if there is one.
 func findHome(h *host.Host, dir string) (javaHome, bool) {
@@ -154,7 +183,10 @@ func findHome(h *host.Host, dir string) (javaHome, bool) {
 		program = "bin/java.exe"
 	}
 	for _, inside := range insides {
-		at := path.Join(dir, inside)
+		if inside.systems != "" && !slices.Contains(strings.Fields(inside.systems), h.OS) {
+			continue
+		}
+		at := path.Join(dir, inside.dir)
 		if info, err := h.Stat(path.Join(at, program)); err != nil || !info.Mode().IsRegular() {
 			continue
 		}
@@ -162,7 +194,7 @@ func findHome(h *host.Host, dir string) (javaHome, bool) {
 			continue
 		}
 		resolved, err := h.Resolve(at)
-		return javaHome{dir: resolved}, err == nil
+		return javaHome{dir: resolved, below: inside.dir}, err == nil
 	}
 	return javaHome{}, false
 }
@@ -219,6 +251,7 @@ func (f *finder) add(dir, what string, apart bool) {
 	if !ok {
 		return
 	}
+	f.javas[dir] = home.below == ""
 	if i := slices.IndexFunc(f.homes, func(o javaHome) bool { return o.dir == home.dir }); i >= 0 {
 		// One that a variable names, or that was found elsewhere too, is for all.
 		f.homes[i].apart = f.homes[i].apart && apart
@@ -279,15 +312,16 @@ func (f *finder) registry(ctx context.Context, key string, depth int, values []s
 	}
 }
 
-// stores opens each keystore once, however many installations and links lead to
-// it.
-func (f *finder) stores(user bool) (out []store.Store, reasons []string) {
-	type found struct {
-		path    string
-		o       options
-		inForce bool
-	}
-	var files []*found
+// keystore is one that was found, and not opened yet.
+type keystore struct {
+	path    string // without links
+	o       options
+	inForce bool
+}
+
+// keystores returns each once, however many installations and links lead to it.
+func (f *finder) keystores() []keystore {
+	var files []keystore
 	for _, home := range f.homes {
 		title := home.title(f.h)
 		used := map[string]string{} // the file in force in each directory
@@ -301,12 +335,12 @@ func (f *finder) stores(user bool) (out []store.Store, reasons []string) {
 				f.because("%s cannot be followed: %v", store.Printable(file), plain(err))
 				continue
 			}
-			i := slices.IndexFunc(files, func(o *found) bool { return o.path == resolved })
+			i := slices.IndexFunc(files, func(o keystore) bool { return o.path == resolved })
 			if i < 0 {
 				i = len(files)
-				files = append(files, &found{path: resolved, o: options{title: title, own: true}})
+				files = append(files, keystore{path: resolved, o: options{title: title, own: true}})
 			}
-			at := files[i]
+			at := &files[i]
 			first, replaced := used[path.Dir(file)]
 			if replaced {
 				f.because("%s (%s) has %s, which stands in for %s", home, home.what, store.Printable(first), store.Printable(file))
@@ -322,16 +356,12 @@ func (f *finder) stores(user bool) (out []store.Store, reasons []string) {
 			at.o.readers = append(at.o.readers, title+" in "+home.String())
 		}
 	}
-	for _, at := range files {
-		if n := len(at.o.readers); n > 1 {
-			at.o.title += fmt.Sprintf(" and %d more", n-1)
+	for i := range files {
+		at, o := &files[i], &files[i].o
+		if n := len(o.readers); n > 1 {
+			o.title += fmt.Sprintf(" and %d more", n-1)
 		}
-		if inHome(f.h, at.path) != user {
-			continue
-		}
-		o := at.o
-		o.scope = store.ScopeSystem
-		if user {
+		if o.scope = store.ScopeSystem; inHome(f.h, at.path) {
 			o.scope, o.owner = store.ScopeUser, f.h.User.Name
 		}
 		if !at.inForce {
@@ -346,12 +376,11 @@ func (f *finder) stores(user bool) (out []store.Store, reasons []string) {
 			o.write = &store.Obstacle{Kind: store.ReadOnly, Text: "it is in a snap, which nobody can write to"}
 			o.isDefault = false
 		}
-		out = append(out, open(f.h, at.path, o))
 	}
 	if len(f.homes) == 0 {
 		f.because("no Java was found in PATH, in JAVA_HOME or where it is usually installed")
 	}
-	return out, f.reasons
+	return files
 }
 
 // derived tells whether a keystore is generated from the system's roots, and

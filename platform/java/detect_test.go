@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/store"
 )
@@ -273,5 +275,30 @@ func TestOffline(t *testing.T) {
 	infos, _ := b.all()
 	if len(infos) != 1 || infos[0].Access.Write == nil || infos[0].Root == "" {
 		t.Errorf("found %+v", infos)
+	}
+}
+
+// A keystore that is named is what finding it would have made of it, wherever it
+// lies: what a Java takes unasked must not be encrypted.
+func TestNamedIsAsFound(t *testing.T) {
+	b := newBox(t, "/srv/corp/roots.p12", fixture(t, "java.p12"))
+	b.jdk("/opt/jdk-21")
+	os.Remove(b.file("/opt/jdk-21/lib/security/cacerts"))
+	b.link("/srv/corp/roots.p12", "/opt/jdk-21/lib/security/cacerts")
+	found, _ := b.all()
+	for _, name := range []string{"/srv/corp/roots.p12", "/opt/jdk-21/lib/security/cacerts", "/opt/jdk-21"} {
+		s, reasons, err := Open(b.host, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(found, []store.Info{s.Info()}); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		if w := s.Info().Access.Write; w == nil || w.Kind != store.ReadOnly {
+			t.Errorf("%s may be written: %+v", name, w)
+		}
+		if !slices.Contains(reasons, "it was named") {
+			t.Errorf("%s: the reasons are %q", name, reasons)
+		}
 	}
 }

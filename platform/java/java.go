@@ -71,13 +71,14 @@ func open(h *host.Host, resolved string, o options) *Store {
 }
 
 // Open opens the keystore in any place: a file, or the directory of a JDK or
-// JRE, of which it is the keystore in force.
+// JRE, of which it is the keystore in force. It is the same as if it had been
+// found, but no other is opened.
 func Open(h *host.Host, at string) (store.Store, []string, error) {
 	info, err := h.Stat(at)
 	if err != nil {
 		return nil, nil, err
 	}
-	reasons := []string{"it was named"}
+	named := []string{"it was named"}
 	if info.IsDir() {
 		home, ok := findHome(h, at)
 		if !ok {
@@ -88,11 +89,18 @@ func Open(h *host.Host, at string) (store.Store, []string, error) {
 			return nil, nil, &store.Error{Path: at, Err: store.Because(store.ErrNotFound, "this Java has no keystore of anchors")}
 		}
 		at = files[0]
-		reasons = append(reasons, "it is what "+home.String()+" uses")
+		named = append(named, "it is what "+home.String()+" uses")
 	}
 	resolved, err := h.Resolve(at)
 	if err != nil {
 		return nil, nil, err
+	}
+	// Whose it is makes a difference: what a Java takes unasked is not encrypted.
+	found, reasons := find(context.Background(), h)
+	for _, f := range found {
+		if f.path == resolved {
+			return open(h, resolved, f.o), append(reasons, named...), nil
+		}
 	}
 	o := options{title: "Keystore", scope: store.ScopeUser, owner: h.User.Name, own: isOwn(resolved)}
 	if uid, known := h.Owner(resolved); known && uid == 0 && !inHome(h, resolved) {
@@ -100,9 +108,9 @@ func Open(h *host.Host, at string) (store.Store, []string, error) {
 	}
 	var why string
 	if o.derivedFrom, o.write, why = derived(h, resolved); why != "" {
-		reasons = append(reasons, why)
+		named = append(named, why)
 	}
-	return open(h, resolved, o), reasons, nil
+	return open(h, resolved, o), named, nil
 }
 
 // isOwn reports whether a keystore is one that a Java takes unasked, by where
@@ -113,6 +121,8 @@ func isOwn(file string) bool {
 
 // Info returns what was found when the store was opened.
 func (s *Store) Info() store.Info { return s.info }
+
+const hintDamaged = "restore it from the package or archive that it came with"
 
 // obstacles looks at what is in the way.
 func (s *Store) obstacles() (read, write *store.Obstacle) {
@@ -132,7 +142,7 @@ func (s *Store) obstacles() (read, write *store.Obstacle) {
 	case errors.Is(err, store.ErrUnsupported):
 		damaged = &store.Obstacle{Kind: store.ReadOnly, Text: plain(err).Error()}
 	case err != nil:
-		damaged = &store.Obstacle{Kind: store.Damaged, Text: plain(err).Error(), Hint: "restore it from the package or archive that it came with"}
+		damaged = &store.Obstacle{Kind: store.Damaged, Text: plain(err).Error(), Hint: hintDamaged}
 	case st.edit.Encrypted && errors.Is(st.edit.Locked, store.ErrSecret) && !s.mayAsk():
 		damaged = s.needsSecret()
 	}
@@ -265,17 +275,17 @@ func (s *Store) readable(ctx context.Context) (*state, error) {
 
 // fail puts an error into the module's form.
 func (s *Store) fail(op string, err error) error {
-	if e, ok := err.(*store.Error); ok {
-		if e.Store != "" {
-			return err
+	if _, told := err.(*store.Error); !told {
+		e := &store.Error{Err: err}
+		switch {
+		case errors.Is(err, store.ErrSecret):
+			e.Hint = "--store-password-file " + store.ShellWord(string(s.info.ID)+"=FILE")
+		case errors.Is(err, store.ErrCorrupt):
+			e.Hint = hintDamaged
 		}
-		return &store.Error{Op: op, Store: s.info.ID, Path: s.path, Err: e.Err, Hint: e.Hint}
+		err = e
 	}
-	out := &store.Error{Op: op, Store: s.info.ID, Path: s.path, Err: err}
-	if errors.Is(err, store.ErrSecret) {
-		out.Hint = "--store-password-file " + store.ShellWord(string(s.info.ID)+"=FILE")
-	}
-	return out
+	return store.At(op, s.info.ID, s.path, err)
 }
 
 // Entries yields the entries in the order of the file. Keys are nobody's
@@ -292,11 +302,14 @@ func (s *Store) Entries(ctx context.Context) iter.Seq2[store.Entry, error] {
 			if e.Key {
 				continue
 			}
-			out := store.Entry{Cert: e.Cert, Label: e.Alias, Source: store.Source{Kind: "keystore", Path: s.path, Item: e.Alias}}
+			out := store.Entry{Label: e.Alias, Source: store.Source{Kind: "keystore", Path: s.path, Item: e.Alias}}
 			if out.Source.Item == "" {
 				out.Source.Item = strconv.Itoa(i + 1)
 			}
-			if e.Cert == nil || e.Cert.Version == 0 {
+			if e.DER != nil {
+				out.Cert = store.NewCert(e.DER)
+			}
+			if out.Cert == nil || out.Cert.Version == 0 {
 				out.Cert = nil
 				if !yield(out, s.fail("read", store.Because(store.ErrCorrupt, "the entry \"%s\" is no X.509 certificate", store.Printable(e.Alias)))) {
 					return
@@ -304,13 +317,13 @@ func (s *Store) Entries(ctx context.Context) iter.Seq2[store.Entry, error] {
 				continue
 			}
 			if out.Label == "" {
-				out.Label = e.Cert.Label()
+				out.Label = out.Cert.Label()
 			}
-			out.Origin = vendor(e)
+			out.Origin = vendor(e, out.Cert)
 			if e.Trusted {
 				out.Trust = trusted()
 			} else {
-				out.Problems = append(out.Problems, store.Problem{Code: "java-unmarked", Path: s.path, Fingerprint: &e.Cert.SHA256,
+				out.Problems = append(out.Problems, store.Problem{Code: "java-unmarked", Path: s.path, Fingerprint: &out.Cert.SHA256,
 					Text: "Java does not see it: the mark of an anchor is missing"})
 			}
 			if !yield(out, nil) {
@@ -325,7 +338,7 @@ func trusted() store.Trust { return store.TrustFor(store.Trusted, store.PurposeA
 // vendor returns what tells who put an entry there. Builds of OpenJDK end the
 // aliases of their own roots in "[jdk]"; others are known by the time at which
 // all of them were put into a JKS keystore.
-func (s *Store) vendor(st *state) func(certfile.KeystoreEntry) store.Origin {
+func (s *Store) vendor(st *state) func(certfile.KeystoreEntry, *store.Cert) store.Origin {
 	const many = 20
 	made := map[string]int{}
 	for _, e := range st.edit.Entries {
@@ -333,7 +346,7 @@ func (s *Store) vendor(st *state) func(certfile.KeystoreEntry) store.Origin {
 			made[t]++
 		}
 	}
-	return func(e certfile.KeystoreEntry) store.Origin {
+	return func(e certfile.KeystoreEntry, c *store.Cert) store.Origin {
 		switch {
 		case strings.HasPrefix(e.Alias, aliasPrefix):
 			return store.Origin{By: store.ByCerttrust}
@@ -342,7 +355,7 @@ func (s *Store) vendor(st *state) func(certfile.KeystoreEntry) store.Origin {
 		case strings.HasSuffix(e.Alias, " [jdk]") || made[e.Made()] >= many:
 			return store.Origin{By: store.ByVendor, Detail: s.o.title}
 		}
-		if by := otherTool(e); by != "" {
+		if by := otherTool(e.Alias, c); by != "" {
 			return store.Origin{By: store.ByAdmin, Detail: by}
 		}
 		return store.Origin{By: store.ByUnknown}
@@ -352,16 +365,16 @@ func (s *Store) vendor(st *state) func(certfile.KeystoreEntry) store.Origin {
 // otherTool returns the program that makes such an alias: the library of step
 // and Caddy, as mkcert before it, makes one of a name and the serial number.
 // Case does not count in a keystore.
-func otherTool(e certfile.KeystoreEntry) string {
-	if e.Cert == nil || e.Cert.Serial == nil {
+func otherTool(alias string, c *store.Cert) string {
+	if c.Serial == nil {
 		return ""
 	}
-	name, is := strings.CutSuffix(e.Alias, " "+e.Cert.Serial.String())
+	name, is := strings.CutSuffix(alias, " "+c.Serial.String())
 	switch {
 	case !is:
 	case strings.EqualFold(name, "mkcert development CA"):
 		return "mkcert"
-	case strings.EqualFold(name, e.Cert.Label()), strings.EqualFold(name, "Truststore Development CA"):
+	case strings.EqualFold(name, c.Label()), strings.EqualFold(name, "Truststore Development CA"):
 		return "step, Caddy or another user of smallstep/truststore"
 	}
 	return ""

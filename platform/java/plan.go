@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -64,41 +65,33 @@ func (s *Store) Plan(ctx context.Context, want []store.Change) (store.Plan, erro
 	}
 	p := s.newPlanner(st)
 	p.changes(want)
+	if !p.plan.Empty() && errors.Is(st.edit.Locked, store.ErrSecret) && !s.mayAsk() {
+		return store.Plan{}, s.fail("plan", s.needsSecret().Err("plan", s.info.ID))
+	}
 	return p.plan, nil
 }
 
 func (p *planner) changes(want []store.Change) {
-	p.plan.Want = want
-	for i, c := range want {
-		for _, before := range want[:i] {
-			if before.Fingerprint == c.Fingerprint && before.Item == c.Item && before.Absent != c.Absent {
-				p.refuse(c, store.Because(store.ErrConflict, "%s is wanted in two ways at once", c.Fingerprint.Short()))
-			}
+	absent := map[string]bool{}
+	p.plan.Changes(want, func(c store.Change) error {
+		key := c.Fingerprint.String() + " " + c.Item
+		if before, twice := absent[key]; twice && before != c.Absent {
+			return store.Because(store.ErrConflict, "%s is wanted in two ways at once", c.Fingerprint.Short())
 		}
-		if err := p.change(c); err != nil {
-			p.refuse(c, err)
-		}
-	}
-	slices.Reverse(p.plan.Undo) // the last step is taken back first
+		absent[key] = c.Absent
+		return p.change(c)
+	})
 	if len(p.plan.Steps) > 0 && p.s.o.own {
 		p.notice("programs in Java that run already heed this after they have been started again")
 	}
 }
 
-func (p *planner) refuse(c store.Change, err error) {
-	p.plan.Refused = append(p.plan.Refused, store.Refuse(c.Fingerprint, err))
-}
-
-func (p *planner) notice(format string, args ...any) {
-	if text := fmt.Sprintf(format, args...); !slices.Contains(p.plan.Notices, text) {
-		p.plan.Notices = append(p.plan.Notices, text)
-	}
-}
+func (p *planner) notice(format string, args ...any) { p.plan.Notice(format, args...) }
 
 // find returns the entries that a change is about, by their index.
 func (p *planner) find(c store.Change) (found []int) {
 	for i, e := range p.entries {
-		if e.Cert != nil && !e.Key && e.Cert.SHA256 == c.Fingerprint && (c.Item == "" || c.Item == e.Alias || c.Item == p.s.path) {
+		if e.DER != nil && !e.Key && e.SHA256 == c.Fingerprint && (c.Item == "" || c.Item == e.Alias || c.Item == p.s.path) {
 			found = append(found, i)
 		}
 	}
@@ -106,8 +99,8 @@ func (p *planner) find(c store.Change) (found []int) {
 }
 
 func (p *planner) change(c store.Change) error {
-	if c.DER != nil && store.FingerprintOf(c.DER) != c.Fingerprint {
-		return store.Because(store.ErrInput, "the certificate does not have the fingerprint that is given with it")
+	if err := c.Check(); err != nil {
+		return err
 	}
 	found := p.find(c)
 	anchor := slices.ContainsFunc(found, func(i int) bool { return p.entries[i].Trusted })
@@ -121,10 +114,11 @@ func (p *planner) change(c store.Change) error {
 	if len(found) == 0 && c.DER == nil {
 		return store.Because(store.ErrNotFound, "the keystore does not hold it, so the certificate itself is needed")
 	}
-	cert := store.NewCert(c.DER)
+	der := c.DER
 	if len(found) > 0 {
-		cert = p.entries[found[0]].Cert
+		der = p.entries[found[0]].DER
 	}
+	cert := store.NewCert(der)
 	wanted, err := c.AnchorOnly(cert, anchor)
 	switch {
 	case err != nil:
@@ -173,7 +167,7 @@ func (p *planner) restore(c store.Change) error {
 	switch {
 	case err != nil:
 		return err
-	case e.Cert.SHA256 != c.Fingerprint:
+	case e.SHA256 != c.Fingerprint:
 		return store.Because(store.ErrInput, "the content that is given is not that of this certificate")
 	case slices.ContainsFunc(p.entries, func(o certfile.KeystoreEntry) bool { return bytes.Equal(o.Raw, e.Raw) }):
 		return nil
@@ -185,7 +179,7 @@ func (p *planner) restore(c store.Change) error {
 }
 
 func (p *planner) step(action store.Action, e certfile.KeystoreEntry) store.Step {
-	return store.Step{Action: action, Fingerprint: e.Cert.SHA256, Label: e.Alias, Files: []string{p.s.path},
+	return store.Step{Action: action, Fingerprint: e.SHA256, Label: e.Alias, Files: []string{p.s.path},
 		Elevated: p.s.info.Access.Write != nil && p.s.info.Access.Write.Kind == store.NeedsElevation}
 }
 
@@ -201,7 +195,7 @@ func (p *planner) insert(at int, e certfile.KeystoreEntry) {
 	step := p.step(store.ActionAdd, e)
 	step.Before, step.After = &store.State{}, stateOf(e)
 	p.plan.Steps = append(p.plan.Steps, step)
-	p.plan.Undo = append(p.plan.Undo, store.Change{Fingerprint: e.Cert.SHA256, Item: e.Alias, Absent: true})
+	p.plan.Undo = append(p.plan.Undo, store.Change{Fingerprint: e.SHA256, Item: e.Alias, Absent: true})
 	p.entries = slices.Insert(p.entries, at, e)
 }
 
@@ -212,12 +206,8 @@ func (p *planner) remove(found []int) {
 		step := p.step(store.ActionRemove, e)
 		step.Before, step.After = stateOf(e), &store.State{}
 		p.plan.Steps = append(p.plan.Steps, step)
-		kept, err := json.Marshal(content{e.Raw, e.Part, i})
-		if err != nil {
-			panic(fmt.Sprintf("java: plain data: %v", err))
-		}
 		trust := step.Before.Trust
-		p.plan.Undo = append(p.plan.Undo, store.Change{Fingerprint: e.Cert.SHA256, DER: e.Cert.Raw, Trust: &trust, Content: kept})
+		p.plan.Undo = append(p.plan.Undo, store.Change{Fingerprint: e.SHA256, DER: e.DER, Trust: &trust, Content: store.ContentOf(content{e.Raw, e.Part, i})})
 		p.entries = slices.Delete(p.entries, i, i+1)
 	}
 }

@@ -1,13 +1,11 @@
 package java
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"software.sslmate.com/src/go-pkcs12"
@@ -125,17 +123,12 @@ func TestConformance(t *testing.T) {
 					data = quickLegacy(t) // Java's own takes its time for each password
 				}
 				b := newBox(t, at, data)
-				var countdown atomic.Int64
-				b.host.Fault = func(op, path string) error {
-					if countdown.Add(-1) == 0 {
-						return errors.New("a fault was asked for")
-					}
-					return nil
-				}
+				var faults storetest.Faults
+				b.host.Fault = faults.Fail
 				reopen := func() store.Editor { return b.open() }
 				return storetest.Fixture{
 					Store: b.open(), Reopen: reopen, Parallel: reopen, Snapshot: b.snapshot,
-					Fault: func(n int) { countdown.Store(int64(n)) },
+					Fault: faults.Set,
 				}
 			})
 		})

@@ -258,7 +258,8 @@ func settle(sets []Set) {
 			}
 			at := part{s.ID, r.Store}
 			undone[at] = undone[at] || r.State == Undone
-			done[at] = done[at] || r.State == Done
+			// What took back the set's own record has left nothing done.
+			done[at] = done[at] || r.State == Done && r.UndoOf != s.ID
 		}
 		for at := range done {
 			undone[at] = undone[at] && !done[at]

@@ -397,6 +397,16 @@ func TestUndoneNoMore(t *testing.T) {
 	undo(j, "S5", "S3")
 	states(j, "S5 done", "S4 done", "S3 undone", "S2 done", "S1 undone")
 
+	// One that fails in another store takes its own part back: nothing of the
+	// first is undone then, and it can be taken back once more.
+	j = New(host.Fake(t.TempDir()))
+	done(t, j, record("S1", "test:store", store.ScopeSystem))
+	undo(j, "S2", "S1")
+	undo(j, "S2", "S2")
+	states(j, "S2 failed", "S1 done")
+	undo(j, "S3", "S1")
+	states(j, "S3 done", "S2 failed", "S1 undone")
+
 	// Out of order: what a later change has taken back comes back with it.
 	j = New(host.Fake(t.TempDir()))
 	done(t, j, record("S1", "test:store", store.ScopeSystem))

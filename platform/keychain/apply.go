@@ -53,8 +53,8 @@ func (s *Store) again(ctx context.Context, p store.Plan) (*state, *planner, erro
 
 func (s *Store) apply(ctx context.Context, p store.Plan) (store.Receipt, error) {
 	none := store.Receipt{}
-	if p.Store != s.info.ID {
-		return none, store.Because(store.ErrInput, "the plan is for %s", store.Printable(string(p.Store)))
+	if err := p.Check(s.info.ID); err != nil {
+		return none, err
 	}
 	if err := ctx.Err(); err != nil {
 		return none, err

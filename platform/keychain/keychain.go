@@ -323,15 +323,7 @@ func (s *Store) readable(ctx context.Context) (*state, error) {
 }
 
 // fail puts an error into the module's form.
-func (s *Store) fail(op string, err error) error {
-	if e, ok := err.(*store.Error); ok {
-		if e.Store != "" {
-			return err
-		}
-		return &store.Error{Op: op, Store: s.info.ID, Path: e.Path, Err: e.Err, Hint: e.Hint}
-	}
-	return &store.Error{Op: op, Store: s.info.ID, Err: err, Hint: store.Hint(err)}
-}
+func (s *Store) fail(op string, err error) error { return store.At(op, s.info.ID, "", err) }
 
 // keychains are the files that the certificates are in, that of the store's own
 // first.

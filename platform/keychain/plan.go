@@ -1,7 +1,6 @@
 package keychain
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -53,8 +52,6 @@ func (s *Store) Plan(ctx context.Context, want []store.Change) (store.Plan, erro
 }
 
 func (p *planner) changes(want []store.Change) {
-	p.plan.Want = want
-	seen := map[string]store.Change{}
 	order := slices.Clone(want)
 	// What is taken out makes room for what has the same issuer and serial.
 	slices.SortStableFunc(order, func(a, b store.Change) int {
@@ -66,26 +63,14 @@ func (p *planner) changes(want []store.Change) {
 		}
 		return rank(a) - rank(b)
 	})
-	for _, c := range order {
-		key := c.Fingerprint.String() + " " + c.Item
-		if before, twice := seen[key]; twice {
-			if a, b := mustJSON(before), mustJSON(c); !bytes.Equal(a, b) {
-				p.refuse(c, store.Because(store.ErrConflict, "%s is wanted in two ways at once", c.Fingerprint.Short()))
-			}
-			continue
-		}
-		seen[key] = c
-		if err := p.change(c); err != nil {
-			p.refuse(c, err)
-		}
-	}
+	p.plan.Changes(order, store.Once(p.change))
+	p.plan.Want = want
 	p.finish()
 }
 
 // finish adds the step that a person is asked for, and what should be known
 // beforehand.
 func (p *planner) finish() {
-	slices.Reverse(p.plan.Undo) // the last step is taken back first
 	if len(p.plan.Steps) == 0 {
 		return
 	}
@@ -93,10 +78,10 @@ func (p *planner) finish() {
 		p.plan.Steps = append(p.plan.Steps, store.Step{Action: store.ActionRebuild, Label: "trust settings: " + p.s.domain.whose,
 			Commands: [][]string{p.s.domain.importLine()}, Elevated: p.elevated()})
 		if asks := p.s.info.Asks; asks != "" && authorizationFor(p.s.domain, p.s.version).dialog {
-			p.notice("macOS asks once for all of this: %s", asks)
+			p.plan.Notice("macOS asks once for all of this: %s", asks)
 		}
 		if text := homebrewNotice(p.s.host); text != "" {
-			p.notice("%s", text)
+			p.plan.Notice("%s", text)
 		}
 	}
 }
@@ -104,24 +89,6 @@ func (p *planner) finish() {
 func (p *planner) elevated() bool {
 	w := p.s.info.Access.Write
 	return w != nil && w.Kind == store.NeedsElevation
-}
-
-func mustJSON(v any) []byte {
-	data, err := json.Marshal(v)
-	if err != nil {
-		panic(fmt.Sprintf("keychain: plain data: %v", err))
-	}
-	return data
-}
-
-func (p *planner) refuse(c store.Change, err error) {
-	p.plan.Refused = append(p.plan.Refused, store.Refuse(c.Fingerprint, err))
-}
-
-func (p *planner) notice(format string, args ...any) {
-	if text := fmt.Sprintf(format, args...); !slices.Contains(p.plan.Notices, text) {
-		p.plan.Notices = append(p.plan.Notices, text)
-	}
 }
 
 // content is what undo needs beside the trust that all stores know: the record
@@ -157,8 +124,8 @@ func readContent(c store.Change, cert *store.Cert) (raw map[string]any, given bo
 
 // change plans one change. The error says why it cannot be.
 func (p *planner) change(c store.Change) error {
-	if c.DER != nil && store.FingerprintOf(c.DER) != c.Fingerprint {
-		return store.Because(store.ErrInput, "the certificate does not have the fingerprint that is given with it")
+	if err := c.Check(); err != nil {
+		return err
 	}
 	h := p.st.byCert[c.Fingerprint]
 	if c.Item != "" && (h == nil || !h.in(c.Item) && c.Item != h.sha1) {
@@ -243,7 +210,7 @@ func (p *planner) back(h *held, r *record, trust store.Trust) store.Change {
 			kept.Record = data
 		}
 	}
-	undo := store.Change{Fingerprint: h.cert.SHA256, DER: h.cert.Raw, Content: mustJSON(kept)}
+	undo := store.Change{Fingerprint: h.cert.SHA256, DER: h.cert.Raw, Content: store.ContentOf(kept)}
 	if p.s.domain != nil {
 		undo.Trust, undo.Exact = &trust, true
 	}
@@ -291,7 +258,6 @@ func (p *planner) wanted(h *held, old *record, kept map[string]any, given bool, 
 			Hint: "trust it in " + string(LoginID) + " or " + string(SystemID)}
 	}
 	for _, r := range trust {
-		_, known := policyOf(r.Purpose)
 		switch {
 		case !r.DistrustAfter.IsZero():
 			return nil, nil, store.Because(store.ErrUnsupported, "macOS cannot limit trust to dates")
@@ -299,7 +265,7 @@ func (p *planner) wanted(h *held, old *record, kept map[string]any, given bool, 
 			return nil, nil, store.Because(store.ErrUnsupported, "macOS can limit trust to hosts for server-auth only")
 		case len(r.Hosts) > 0 && r.Decision != store.Trusted:
 			return nil, nil, store.Because(store.ErrUnsupported, "only trust can be limited to hosts")
-		case r.Purpose != store.PurposeAny && !known && r.Decision != store.Unspecified:
+		case r.Purpose != store.PurposeAny && !hasPolicy(r.Purpose) && r.Decision != store.Unspecified:
 			return nil, nil, store.Because(store.ErrUnsupported, "macOS has no policy for %s", store.Printable(string(r.Purpose)))
 		case r.Decision == store.Peer && c.IsCA():
 			return nil, nil, store.Because(store.ErrUnsupported, "macOS cannot trust a certificate authority as a single certificate alone")

@@ -131,31 +131,24 @@ func (p *planner) repair(problems []store.Problem) {
 	p.plan.Repair = problems
 	now := p.s.findings(p.st)
 	for _, x := range problems {
-		i := slices.IndexFunc(now, func(f finding) bool { return sameProblem(f.problem, x) })
+		i := slices.IndexFunc(now, func(f finding) bool { return f.problem.Same(x) })
 		if i < 0 {
 			continue // mended already
 		}
 		f := now[i]
-		var fp store.Fingerprint
-		if f.problem.Fingerprint != nil {
-			fp = *f.problem.Fingerprint
-		}
 		if f.key == "" {
-			r := store.Refuse(fp, store.Because(store.ErrUnsupported, "this is for a person to decide: %s", f.problem.Text))
-			r.Problem = x.Code
-			p.plan.Refused = append(p.plan.Refused, r)
+			p.plan.RefuseProblem(x, store.Because(store.ErrUnsupported, "this is for a person to decide: %s", f.problem.Text))
 			continue
 		}
 		if _, twice := p.edits.records[f.key]; twice {
 			continue
 		}
 		p.edits.records[f.key] = nil
+		var fp store.Fingerprint
+		if x.Fingerprint != nil {
+			fp = *x.Fingerprint
+		}
 		p.plan.Steps = append(p.plan.Steps, store.Step{Action: store.ActionMend, Fingerprint: fp, Label: f.problem.Text, Elevated: p.elevated()})
 	}
 	p.finish()
-}
-
-func sameProblem(a, b store.Problem) bool {
-	same := a.Fingerprint == b.Fingerprint || a.Fingerprint != nil && b.Fingerprint != nil && *a.Fingerprint == *b.Fingerprint
-	return same && a.Code == b.Code && a.Path == b.Path && a.Text == b.Text
 }

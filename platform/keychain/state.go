@@ -37,7 +37,7 @@ type held struct {
 }
 
 func newHeld(c *store.Cert) *held {
-	return &held{cert: c, sha1: sha1Of(c.Raw), self: sync.OnceValue(func() bool { return selfSigned(c) })}
+	return &held{cert: c, sha1: sha1Of(c.Raw), self: sync.OnceValue(c.SelfSigned)}
 }
 
 // in reports whether the certificate is in a keychain.

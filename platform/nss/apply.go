@@ -26,8 +26,8 @@ func (s *Store) Apply(ctx context.Context, p store.Plan) (store.Receipt, error) 
 }
 
 func (s *Store) apply(ctx context.Context, p store.Plan) (store.Receipt, error) {
-	if p.Store != s.info.ID {
-		return store.Receipt{}, store.Because(store.ErrInput, "the plan is for %s", store.Printable(string(p.Store)))
+	if err := p.Check(s.info.ID); err != nil {
+		return store.Receipt{}, err
 	}
 	if err := ctx.Err(); err != nil {
 		return store.Receipt{}, err

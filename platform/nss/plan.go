@@ -94,27 +94,19 @@ func (p *planner) repair(problems []store.Problem) {
 	p.plan.Repair = problems
 	now := p.s.findings(p.st)
 	for _, x := range problems {
-		i := slices.IndexFunc(now, func(f finding) bool { return sameProblem(f.problem, x) })
+		i := slices.IndexFunc(now, func(f finding) bool { return f.problem.Same(x) })
 		if i < 0 {
 			continue // mended already
 		}
 		f := now[i]
-		refuse := func(err error) {
-			r := store.Refuse(store.Fingerprint{}, err)
-			if x.Fingerprint != nil {
-				r.Fingerprint = *x.Fingerprint
-			}
-			r.Problem = x.Code
-			p.plan.Refused = append(p.plan.Refused, r)
-		}
 		if f.mend == nil {
-			refuse(store.Because(store.ErrUnsupported, "this is for a person to decide: %s", f.problem.Text))
+			p.plan.RefuseProblem(x, store.Because(store.ErrUnsupported, "this is for a person to decide: %s", f.problem.Text))
 			continue
 		}
 		var own edits
 		f.mend(&own)
 		if err := p.signable(own.signs()); err != nil {
-			refuse(err)
+			p.plan.RefuseProblem(x, err)
 			continue
 		}
 		step := store.Step{Action: store.ActionMend, Label: f.problem.Text, Files: p.s.files(p.st)}
@@ -127,48 +119,13 @@ func (p *planner) repair(problems []store.Problem) {
 	p.restart()
 }
 
-func sameProblem(a, b store.Problem) bool {
-	same := a.Fingerprint == b.Fingerprint || a.Fingerprint != nil && b.Fingerprint != nil && *a.Fingerprint == *b.Fingerprint
-	return same && a.Code == b.Code && a.Path == b.Path && a.Text == b.Text
-}
-
 func (p *planner) changes(want []store.Change) {
+	p.plan.Changes(store.AbsentFirst(want), store.Once(p.change))
 	p.plan.Want = want
-	seen := map[string]store.Change{}
-	for _, c := range store.AbsentFirst(want) {
-		key := c.Fingerprint.String() + c.Item
-		if before, twice := seen[key]; twice {
-			if a, b := mustJSON(before), mustJSON(c); !bytes.Equal(a, b) {
-				p.refuse(c, store.Because(store.ErrConflict, "%s is wanted in two ways at once", c.Fingerprint.Short()))
-			}
-			continue
-		}
-		seen[key] = c
-		if err := p.change(c); err != nil {
-			p.refuse(c, err)
-		}
-	}
-	slices.Reverse(p.plan.Undo) // the last step is taken back first
 	p.restart()
 }
 
-func mustJSON(v any) []byte {
-	data, err := json.Marshal(v)
-	if err != nil {
-		panic(fmt.Sprintf("nss: plain data: %v", err))
-	}
-	return data
-}
-
-func (p *planner) refuse(c store.Change, err error) {
-	p.plan.Refused = append(p.plan.Refused, store.Refuse(c.Fingerprint, err))
-}
-
-func (p *planner) notice(format string, args ...any) {
-	if text := fmt.Sprintf(format, args...); !slices.Contains(p.plan.Notices, text) {
-		p.plan.Notices = append(p.plan.Notices, text)
-	}
-}
+func (p *planner) notice(format string, args ...any) { p.plan.Notice(format, args...) }
 
 // restart tells a person whose program uses the database what it heeds at once,
 // and what only after it has been started again. A program of the Firefox family
@@ -246,8 +203,8 @@ func (p *planner) change(c store.Change) error {
 	if c.Item == LinkItem {
 		return p.link(c)
 	}
-	if c.DER != nil && store.FingerprintOf(c.DER) != c.Fingerprint {
-		return store.Because(store.ErrInput, "the certificate does not have the fingerprint that is given with it")
+	if err := c.Check(); err != nil {
+		return err
 	}
 	objects := p.st.find(c.Fingerprint)
 	if c.Item != "" {
@@ -530,7 +487,7 @@ func (p *planner) tell(t *target, before levels, trusting bool) {
 	if len(t.objects) > 0 {
 		label, trust := t.objects[0].label, before.trust()
 		step.Before = &store.State{Present: true, Label: label, Trust: trust}
-		undo = store.Change{Fingerprint: t.cert.SHA256, Label: &label, Trust: &trust, Exact: true, Content: mustJSON(content{t.cert.SHA256, before})}
+		undo = store.Change{Fingerprint: t.cert.SHA256, Label: &label, Trust: &trust, Exact: true, Content: store.ContentOf(content{t.cert.SHA256, before})}
 		if t.gone {
 			undo.DER = t.cert.Raw
 		} else if !trusting {

@@ -237,19 +237,7 @@ func (s *Store) plannable(ctx context.Context) (*state, error) {
 }
 
 // fail puts an error into the module's form. The path is told once.
-func (s *Store) fail(op string, err error) error {
-	if e, ok := err.(*store.Error); ok {
-		if e.Store != "" {
-			return err
-		}
-		at := e.Path
-		if at == "" {
-			at = s.certs
-		}
-		return &store.Error{Op: op, Store: s.info.ID, Path: at, Err: e.Err, Hint: e.Hint}
-	}
-	return &store.Error{Op: op, Store: s.info.ID, Path: s.certs, Err: err}
-}
+func (s *Store) fail(op string, err error) error { return store.At(op, s.info.ID, s.certs, err) }
 
 // Problems yields what is wrong with the database.
 func (s *Store) Problems(ctx context.Context) iter.Seq2[store.Problem, error] {

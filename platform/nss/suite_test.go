@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/certtrust/certtrust/platform/host"
@@ -185,17 +184,12 @@ func TestConformance(t *testing.T) {
 			t.Parallel()
 			storetest.Run(t, func(t *testing.T) storetest.Fixture {
 				b := newBox(t, l)
-				var countdown atomic.Int64
-				b.host.Fault = func(op, path string) error {
-					if countdown.Add(-1) == 0 {
-						return errors.New("a fault was asked for")
-					}
-					return nil
-				}
+				var faults storetest.Faults
+				b.host.Fault = faults.Fail
 				reopen := func() store.Editor { return b.open() }
 				return storetest.Fixture{
 					Store: b.open(), Reopen: reopen, Parallel: reopen, Snapshot: b.dump,
-					Fault: func(n int) { countdown.Store(int64(n)) },
+					Fault: faults.Set,
 				}
 			})
 		})

@@ -57,15 +57,6 @@ var upgrades = map[string]func(rw io.ReadWriter, name string) error{
 // Protocols returns those that can be upgraded to TLS, sorted.
 func Protocols() []string { return slices.Sorted(maps.Keys(upgrades)) }
 
-// Protocol returns the protocol that is usually upgraded on a port, "" if there
-// is none.
-func Protocol(port int) string {
-	return map[int]string{
-		21: "ftp", 24: "lmtp", 25: "smtp", 587: "smtp", 110: "pop3", 119: "nntp", 143: "imap", 389: "ldap", 3306: "mysql",
-		4190: "sieve", 5222: "xmpp", 5269: "xmpp-server", 5432: "postgres",
-	}[port]
-}
-
 // startTLS asks a server to go over to TLS.
 func startTLS(rw io.ReadWriter, protocol, name string) error {
 	upgrade, ok := upgrades[protocol]

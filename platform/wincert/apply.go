@@ -20,8 +20,8 @@ func (s *Store) Apply(ctx context.Context, plan store.Plan) (store.Receipt, erro
 	if err := ctx.Err(); err != nil {
 		return fail(err)
 	}
-	if plan.Store != s.info.ID {
-		return fail(store.Because(store.ErrInput, "the plan is for %s", store.Printable(string(plan.Store))))
+	if err := plan.Check(s.info.ID); err != nil {
+		return fail(err)
 	}
 	if !plan.Empty() {
 		if err := s.info.Access.Write.Err("apply", s.info.ID); err != nil {

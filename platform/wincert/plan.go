@@ -1,6 +1,7 @@
 package wincert
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -116,7 +117,7 @@ func (p *planner) change(w store.Change) {
 	before := p.state(w.Fingerprint)
 	err := p.decide(w)
 	if err == nil {
-		err = p.possible(w.Fingerprint)
+		err = p.possible()
 	}
 	if err != nil {
 		for _, e := range slices.Backward(p.begun) {
@@ -150,12 +151,6 @@ func (p *planner) change(w store.Change) {
 	}
 	p.edits = append(p.edits, p.begun...)
 	p.plan.Steps = append(p.plan.Steps, step)
-}
-
-func (p *planner) notice(text string) {
-	if !slices.Contains(p.plan.Notices, text) {
-		p.plan.Notices = append(p.plan.Notices, text)
-	}
 }
 
 // thumbprint is that of the certificate of an edit.
@@ -224,8 +219,8 @@ func (p *planner) state(f store.Fingerprint) *store.State {
 
 // decide plans what a change wants, or says why it cannot be.
 func (p *planner) decide(w store.Change) error {
-	if w.DER != nil && store.FingerprintOf(w.DER) != w.Fingerprint {
-		return store.Because(store.ErrInput, "the fingerprint is not that of the certificate")
+	if err := w.Check(); err != nil {
+		return err
 	}
 	only := p.s.only
 	if w.Item != "" {
@@ -401,7 +396,7 @@ func (p *planner) entrust(c *store.Cert, w store.Change) error {
 			return nil
 		}
 		if slices.ContainsFunc(p.wide[f], func(r *record) bool { return covers(r, purposes) }) {
-			p.notice(fmt.Sprintf("\"%s\" is trusted already, because this machine trusts it for all its users", store.Printable(c.Label())))
+			p.plan.Notice("\"%s\" is trusted already, because this machine trusts it for all its users", store.Printable(c.Label()))
 			return nil
 		}
 	}
@@ -445,7 +440,7 @@ func (p *planner) trustable(c *store.Cert, next store.Trust) ([]store.Purpose, e
 		out = append(out, r.Purpose)
 	}
 	if !c.SelfIssued() {
-		p.notice(fmt.Sprintf("\"%s\" has not issued itself: Windows expects only such certificates in Root, and programs differ in whether they take another for an anchor", store.Printable(c.Label())))
+		p.plan.Notice("\"%s\" has not issued itself: Windows expects only such certificates in Root, and programs differ in whether they take another for an anchor", store.Printable(c.Label()))
 	}
 	return out, nil
 }
@@ -522,20 +517,13 @@ func (p *planner) into(i *item, c *store.Cert, w store.Change) error {
 		means = store.TrustFor(i.decision, i.purpose)
 	}
 	if w.Trust == nil && i.decision != store.Unspecified || !trust.Equal(means, c.IsCA()) {
-		return &store.Error{Err: store.Because(store.ErrUnsupported, "what is in %s is %s, and nothing else", p.s.at.path(i), or(means.String(), "not trusted by itself")),
+		return &store.Error{Err: store.Because(store.ErrUnsupported, "what is in %s is %s, and nothing else", p.s.at.path(i), cmp.Or(means.String(), "not trusted by itself")),
 			Hint: "name the whole location: --store " + Backend + ":" + p.s.at.name}
 	}
 	if r == nil {
 		p.set(i, c.SHA256, fresh(c))
 	}
 	return nil
-}
-
-func or(s, fallback string) string {
-	if s != "" {
-		return s
-	}
-	return fallback
 }
 
 // rename gives the certificate another friendly name, wherever it may be
@@ -558,7 +546,7 @@ func (p *planner) rename(f store.Fingerprint, only *item, label string) error {
 
 // possible tells what keeps the edits of a change from being made that is
 // known beforehand.
-func (p *planner) possible(f store.Fingerprint) error {
+func (p *planner) possible() error {
 	if len(p.begun) == 0 {
 		return nil
 	}
@@ -573,6 +561,6 @@ func (p *planner) possible(f store.Fingerprint) error {
 		return &store.Error{Err: store.Because(store.ErrConsent, "Windows asks a person before it changes %s, and there is no desktop on which it could", p.s.at.path(itemNamed(itemRoot))),
 			Hint: consentHint + ", or use Group Policy"}
 	}
-	p.notice("Windows will ask on the desktop whether this user's roots are to be changed")
+	p.plan.Notice("Windows will ask on the desktop whether this user's roots are to be changed")
 	return nil
 }

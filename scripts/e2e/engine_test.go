@@ -30,7 +30,7 @@ func TestEngine(t *testing.T) {
 	}{
 		{"machine", "", few},
 		{"bookworm", "bookworm", few[1:]},
-		{"trixie", "trixie", []int{0, 1, 100, 1000}},
+		{"trixie", freshTrixie, []int{0, 1, 100, 1000}},
 	} {
 		t.Run(on.name, func(t *testing.T) {
 			enter := func(t *testing.T) {
@@ -111,9 +111,9 @@ func authorities(t *testing.T, n int) (file string, fingerprints []string) {
 	return write(t, "authorities.pem", text), fingerprints
 }
 
-// compareWithTool has the tool do its work afresh, in the locale that certtrust
-// runs it in, and compares.
-func compareWithTool(t *testing.T, what string) {
+// compareWithTool has the tool do its work afresh, in a locale, else in that of
+// these tests, and compares.
+func compareWithTool(t *testing.T, what string, locale ...string) {
 	t.Helper()
 	bundleOf := func() string {
 		data, err := os.ReadFile(bundle)
@@ -124,7 +124,7 @@ func compareWithTool(t *testing.T, what string) {
 	}
 	ours, links := bundleOf(), linksOf(t)
 	cmd := command("update-ca-certificates", "--fresh")
-	cmd.Env = append(cmd.Env, "LC_ALL=C")
+	cmd.Env = append(cmd.Env, locale...)
 	must(t, cmd)
 	if bundleOf() != ours {
 		t.Fatalf("%s, the bundle is not that of the tool", what)
@@ -211,5 +211,70 @@ func sameHook(t *testing.T) {
 	}
 	if told["native"] != told["distro"] || strings.Count(told["native"], "\n+") != 3 {
 		t.Errorf("the hook heard\n%s\nfrom the native engine, and\n%s\nfrom the tool", told["native"], told["distro"])
+	}
+}
+
+// Whoever makes it, the bundle is what the tool makes of it in the same locale:
+// sort gives it the anchors, in an order that is another in most.
+func TestEngineLocale(t *testing.T) {
+	for _, on := range []struct{ name, release string }{{"machine", ""}, {"trixie", freshTrixie}} {
+		release := on.release
+		t.Run(on.name, func(t *testing.T) {
+			body := func(t *testing.T) {
+				need(t, "localedef")
+				must(t, command("mkdir", "-p", "/e2e-locale"))
+				// It warns of what another system lacks.
+				must(t, command("localedef", "-c", "-i", "en_US", "-f", "UTF-8", "/e2e-locale/en_US.UTF-8"))
+				if release != "" {
+					enterFresh(t, release, "/e2e-locale/en_US.UTF-8")
+				} else {
+					must(t, command("mv", "/e2e-locale/en_US.UTF-8", "/usr/lib/locale/"))
+				}
+				const english = "LC_ALL=en_US.UTF-8"
+				names := []string{"a", "B", "_x", "ä", "a-b", "a b", "Z", "1", "x\xff", "sub/c", "sub-1"}
+				for _, name := range names {
+					ca := storetest.NewCA(t, storetest.CN("Locale"), storetest.Seed("locale "+name))
+					place(t, anchorDir+"/"+name+".crt", ca.PEM())
+				}
+				sorted := command("sh", "-c", "cd "+anchorDir+" && ls *.crt | sort")
+				inC := must(t, sorted).stdout
+				sorted = command("sh", "-c", "cd "+anchorDir+" && ls *.crt | sort")
+				sorted.Env = append(sorted.Env, english)
+				if must(t, sorted).stdout == inC {
+					t.Fatal("the locale is not there")
+				}
+				// The tool takes as long as it has roots.
+				must(t, command("sed", "-i", "-e", "/^#/d", "-e", "60,$d", "/etc/ca-certificates.conf"))
+				must(t, command("update-ca-certificates", "--fresh"))
+				for i, c := range []struct {
+					engine string
+					locale []string
+				}{
+					{"native", []string{english}},
+					{"native", []string{"LC_ALL=tlh_QO"}}, // which there is not
+					{"native", []string{"LANG=en_US.UTF-8"}},
+					{"native", []string{"LANG=en_US.UTF-8", "LC_COLLATE=C"}},
+					{"auto", []string{"LC_COLLATE=en_US.UTF-8"}},
+					{"distro", []string{english}},
+				} {
+					ca := storetest.NewCA(t, storetest.CN("Changed"), storetest.Seed(fmt.Sprint("changed ", i)))
+					file := place(t, "/root/changed.pem", ca.PEM())
+					cmd := certtrust("trust", "--system", "--engine", c.engine, file)
+					cmd.Env = append(cmd.Env, c.locale...)
+					expect(t, 0, cmd)
+					compareWithTool(t, fmt.Sprint(c.engine, " in ", c.locale), c.locale...)
+				}
+			}
+			if release == "" {
+				Overlay(t, func(t *testing.T) {
+					if _, err := os.Stat("/etc/ca-certificates/update.d/jks-keystore"); err == nil {
+						must(t, command("mv", "/etc/ca-certificates/update.d/jks-keystore", "/root/"))
+					}
+					body(t)
+				})
+			} else {
+				Overlay(t, body, addFresh(release))
+			}
+		})
 	}
 }

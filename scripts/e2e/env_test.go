@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +18,40 @@ import (
 // envClients are the programs that `certtrust env` is proved with, by their names
 // in `verify --with`. Debian has all of them.
 var envClients = []string{"curl", "openssl", "wget", "git", "python", "requests", "pip", "node", "npm", "java", "go", "ruby", "php", "perl", "w3m"}
+
+// newRuntimes are those of scripts/runtimes, of which Node.js is newer than
+// Debian's. Where the kit's are first in PATH, they are the ones that are asked.
+var newRuntimes = []string{"node", "deno", "bun"}
+
+const runtimesDir = kitDir + "/runtimes"
+
+// addRuntimes puts the programs that scripts/runtimes has fetched into the kit.
+func addRuntimes(t *testing.T) {
+	t.Helper()
+	kit, err := buildKit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	making.Lock()
+	defer making.Unlock()
+	dir := filepath.Join(kit, filepath.Base(runtimesDir))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range newRuntimes {
+		from, err := filepath.EvalSymlinks(filepath.Join(cacheDir(), "certtrust-runtimes", "bin", name))
+		if err != nil {
+			missing(t, "%s is not there, which scripts/runtimes fetches: %v", name, err)
+		}
+		to := filepath.Join(dir, name)
+		if err := os.Link(from, to); err == nil || errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err := copyFile(from, to); err != nil { // another file system
+			t.Fatal(err)
+		}
+	}
+}
 
 // withoutEnv are programs that no variable helps, and that are told as such.
 var withoutEnv = []string{"gnutls"}
@@ -138,6 +174,73 @@ func TestEnv(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What Node.js 24, Deno and Bun are told to have, by stores and by env, they
+// have: before anything is set, with the variables, once a root is in the
+// system's store, and once it is trusted no more.
+func TestEnvOfRuntimes(t *testing.T) {
+	Overlay(t, func(t *testing.T) {
+		path := "PATH=" + runtimesDir + ":/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+		chosen, systems, other := newAuthority(t, "Chosen"), newAuthority(t, "Of the system"), newAuthority(t, "Another")
+		file, key := withKey(t, chosen)
+		systemFile, systemKey := withKey(t, systems)
+
+		// verdicts asks them, where no variable is set and with those that env gives
+		// for a root; each in the words of verify.
+		verdicts := func(root, file, key string) (clean, own []string) {
+			cmd := certtrust("env", root, "--json")
+			cmd.Env = append(cmd.Env, path)
+			var doc struct {
+				Variables []struct{ Name, Value string }
+			}
+			if err := json.Unmarshal([]byte(must(t, cmd).stdout), &doc); err != nil {
+				t.Fatal(err)
+			}
+			environ := []string{path}
+			for _, v := range doc.Variables {
+				environ = append(environ, v.Name+"="+v.Value)
+				if v.Name == "NODE_EXTRA_CA_CERTS" && filepath.Base(v.Value) != "extra.pem" {
+					t.Errorf("Node.js 24 reads the system's roots itself, and gets %s", v.Value)
+				}
+			}
+			for _, c := range verifyWith(t, environ, file, "--key", key, "--with", strings.Join(newRuntimes, ",")).Clients {
+				if c.Absent || filepath.Dir(c.Program) != runtimesDir || c.Control.Verdict != "refuses" || c.OwnControl.Verdict != "refuses" {
+					t.Fatalf("%+v", c)
+				}
+				if c.Finding == "environment" && len(c.Because) == 0 {
+					t.Errorf("%s: which variables make the difference is not told", c.Title)
+				}
+				clean, own = append(clean, c.Client+" "+c.Clean.Verdict), append(own, c.Client+" "+c.Own.Verdict)
+			}
+			return clean, own
+		}
+		all := func(verdict string) []string {
+			return []string{"node " + verdict, "deno " + verdict, "bun " + verdict}
+		}
+		for _, x := range []struct {
+			when            string
+			do              []string
+			root, file, key string
+			clean, own      []string
+		}{
+			{"nothing is trusted", nil, other.file, file, key, all("refuses"), all("refuses")},
+			{"chosen by env", nil, file, file, key, all("refuses"), all("accepts")},
+			{"another is chosen", nil, other.file, file, key, all("refuses"), all("refuses")},
+			// Bun follows the system by itself.
+			{"in the system's store", []string{"trust", "--system", systemFile}, other.file, systemFile, systemKey, []string{"node refuses", "deno refuses", "bun accepts"}, all("accepts")},
+			{"chosen, beside the system's", nil, file, file, key, all("refuses"), all("accepts")},
+			{"in the store no more", []string{"remove", "--system", systemFile}, other.file, systemFile, systemKey, all("refuses"), all("refuses")},
+		} {
+			if x.do != nil {
+				expect(t, 0, certtrust(x.do...))
+			}
+			clean, own := verdicts(x.root, x.file, x.key)
+			if !slices.Equal(clean, x.clean) || !slices.Equal(own, x.own) {
+				t.Errorf("%s: %v, with the variables %v", x.when, clean, own)
+			}
+		}
+	}, addRuntimes)
 }
 
 // A program that verifies nothing is found, and so is one that does something

@@ -16,18 +16,22 @@ import (
 
 const freshDir = "/fresh" // where a test unpacks a fresh root
 
-// freshJava is a fresh root of Debian 13 with the Javas that it has.
-const freshJava = "trixie-java"
+// Fresh roots of Debian 13: with p11-kit, and with the Javas that it has.
+const (
+	freshTrixie = "trixie-p11"
+	freshJava   = "trixie-java"
+)
 
 // more is what fresh roots hold beside the minimum; the release is before the
 // first dash.
 var more = map[string]string{
-	freshJava: ",openjdk-21-jre-headless,openjdk-25-jre-headless",
+	freshTrixie: ",p11-kit,p11-kit-modules",
+	freshJava:   ",openjdk-21-jre-headless,openjdk-25-jre-headless",
 }
 
 // enterFresh unpacks a fresh root of a release, which [addFresh] has put into
-// the kit, and goes there.
-func enterFresh(t *testing.T, release string) {
+// the kit, and goes there, with locales that were made.
+func enterFresh(t *testing.T, release string, locales ...string) {
 	t.Helper()
 	if err := os.Mkdir(freshDir, 0o755); err != nil {
 		t.Fatal(err)
@@ -49,6 +53,9 @@ func enterFresh(t *testing.T, release string) {
 	}
 	if err := copyFile(kitDir+"/certtrust", freshDir+"/usr/local/bin/certtrust"); err != nil {
 		t.Fatal(err)
+	}
+	for _, l := range locales {
+		must(t, command("cp", "-r", l, freshDir+"/usr/lib/locale/"))
 	}
 	if err := unix.Chroot(freshDir); err != nil {
 		t.Fatal(err)
@@ -106,16 +113,20 @@ func addFresh(release string) func(t *testing.T) {
 
 var making sync.Mutex
 
+// cacheDir is where what takes long to make or to fetch is kept.
+func cacheDir() string {
+	if dir := os.Getenv("XDG_CACHE_HOME"); dir != "" {
+		return dir
+	}
+	return filepath.Join(os.Getenv("HOME"), ".cache")
+}
+
 func addFreshDebian(t *testing.T, release string) {
 	t.Helper()
 	need(t, "debootstrap")
 	making.Lock()
 	defer making.Unlock()
-	cache := os.Getenv("XDG_CACHE_HOME")
-	if cache == "" {
-		cache = filepath.Join(os.Getenv("HOME"), ".cache")
-	}
-	archive := filepath.Join(cache, "certtrust-e2e", release+".tar")
+	archive := filepath.Join(cacheDir(), "certtrust-e2e", release+".tar")
 	if _, err := os.Stat(archive); err != nil {
 		makeFreshDebian(t, release, archive)
 	}

@@ -18,7 +18,7 @@ func TestOfflineImage(t *testing.T) {
 	Overlay(t, func(t *testing.T) {
 		const image = freshDir
 		must(t, command("mkdir", "-p", image))
-		must(t, command("tar", "-C", image, "-xf", kitDir+"/trixie.tar"))
+		must(t, command("tar", "-C", image, "-xf", kitDir+"/"+freshTrixie+".tar"))
 		a := newAuthority(t, "Offline")
 		here := hostState()
 		inside := func() state {
@@ -78,7 +78,7 @@ func TestOfflineImage(t *testing.T) {
 		if d := diff(here, hostState()); d != "" {
 			t.Errorf("this machine was changed:\n%s", d)
 		}
-	}, addFresh("trixie"))
+	}, addFresh(freshTrixie))
 }
 
 // vendorIn returns the file of one of the vendor's roots in an image.

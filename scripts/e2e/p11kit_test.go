@@ -23,6 +23,8 @@ type p11Layout struct {
 	admin, vendor       string // p11-kit's directories
 	bundle              string
 	extract             []string // format, filter, purpose and destination
+	header              string   // what the script writes before the bundle, whose certificates are then not named
+	links               string   // what it does in the end
 }
 
 var p11Layouts = []p11Layout{
@@ -39,6 +41,7 @@ var p11Layouts = []p11Layout{
 			"edk2-cacerts ca-anchors server-auth /etc/pki/ca-trust/extracted/edk2/cacerts.bin",
 			"pem-directory-hash ca-anchors server-auth /etc/pki/ca-trust/extracted/pem/directory-hash",
 		},
+		links: "ln -s ../tls-ca-bundle.pem /etc/pki/ca-trust/extracted/pem/directory-hash/ca-certificates.crt",
 	},
 	{
 		name: "suse", release: "ID=opensuse-leap\nID_LIKE=\"suse opensuse\"", tool: "/usr/sbin/update-ca-certificates",
@@ -50,6 +53,7 @@ var p11Layouts = []p11Layout{
 			"pem-directory-hash ca-anchors server-auth /var/lib/ca-certificates/pem",
 			"pem-bundle ca-anchors server-auth /var/lib/ca-certificates/ca-bundle.pem",
 		},
+		header: "#\n# automatically created. Do not edit!\n#\n",
 	},
 	{
 		name: "arch", release: "ID=arch", tool: "/usr/bin/update-ca-trust",
@@ -60,16 +64,18 @@ var p11Layouts = []p11Layout{
 			"pem-bundle ca-anchors server-auth /etc/ca-certificates/extracted/tls-ca-bundle.pem",
 			"pem-bundle ca-anchors email /etc/ca-certificates/extracted/email-ca-bundle.pem",
 			"pem-bundle ca-anchors code-signing /etc/ca-certificates/extracted/objsign-ca-bundle.pem",
-			"java-cacerts ca-anchors server-auth /etc/ssl/certs/java/cacerts",
+			"java-cacerts ca-anchors server-auth /etc/ca-certificates/extracted/java-cacerts.jks",
 			"edk2-cacerts ca-anchors server-auth /etc/ca-certificates/extracted/edk2-cacerts.bin",
 			"pem-directory-hash ca-anchors server-auth /etc/ca-certificates/extracted/cadir",
 		},
+		links: "mkdir -p /etc/ssl/certs/java; for f in /etc/ca-certificates/extracted/cadir/*; do ln -fs $f /etc/ssl/certs; done\n" +
+			"find -L /etc/ssl/certs -maxdepth 1 -type l -delete\nln -fs /etc/ca-certificates/extracted/java-cacerts.jks /etc/ssl/certs/java/cacerts",
 	},
 }
 
 // script is the family's update tool.
 func (l p11Layout) script() string {
-	mark := map[string]string{"fedora": "# /etc/pki/ca-trust/README", "suse": "statedir=/var/lib/ca-certificates", "arch": "# /etc/ca-certificates/extracted"}[l.name]
+	mark := map[string]string{"fedora": "# /etc/pki/ca-trust/README", "suse": "# /usr/lib/ca-certificates/update.d", "arch": "# /etc/ca-certificates/extracted"}[l.name]
 	lines := []string{"#!/bin/sh", "set -e", mark}
 	for _, x := range l.extract {
 		f := strings.Fields(x)
@@ -77,13 +83,19 @@ func (l p11Layout) script() string {
 		if f[2] != "-" {
 			purpose = " --purpose=" + f[2]
 		}
-		comment := ""
-		if strings.HasSuffix(f[0], "-bundle") {
+		comment, to := "", f[3]
+		switch {
+		case to == l.bundle && l.header != "":
+			to += ".tmp"
+		case strings.HasSuffix(f[0], "-bundle"):
 			comment = " --comment"
 		}
-		lines = append(lines, fmt.Sprintf("trust extract --format=%s --filter=%s --overwrite%s%s %s", f[0], f[1], comment, purpose, f[3]))
+		lines = append(lines, fmt.Sprintf("trust extract --format=%s --filter=%s --overwrite%s%s %s", f[0], f[1], comment, purpose, to))
+		if to != f[3] {
+			lines = append(lines, fmt.Sprintf("(printf '%s'; cat %s) >%s.new; rm -f %s; mv -f %s.new %s", l.header, to, f[3], to, f[3], f[3]))
+		}
 	}
-	return strings.Join(lines, "\n") + "\n"
+	return strings.Join(append(lines, l.links), "\n") + "\n"
 }
 
 // enter makes the machine one of the family, with some of Debian's roots as the
@@ -199,13 +211,22 @@ func listed(t *testing.T) []string {
 	return slices.Compact(out)
 }
 
-// Through the real p11-kit, in the layouts of the families that it manages the
-// roots of: what is trusted, distrusted and removed is so in every output, what
-// certtrust lists is what p11-kit extracts, and undo leaves nothing.
+// Through the real p11-kit, this machine's and Debian 13's, in the layouts of
+// the families that it manages the roots of: what is trusted, distrusted and
+// removed is so in every output, what certtrust lists is what p11-kit extracts,
+// and undo leaves nothing.
 func TestP11KitFamilies(t *testing.T) {
-	for _, l := range p11Layouts {
-		t.Run(l.name, func(t *testing.T) {
+	for i := range 2 * len(p11Layouts) {
+		l, fresh := p11Layouts[i%len(p11Layouts)], i >= len(p11Layouts)
+		name, prepare := l.name, []func(t *testing.T){}
+		if fresh {
+			name, prepare = name+"-trixie", append(prepare, addFresh(freshTrixie))
+		}
+		t.Run(name, func(t *testing.T) {
 			Overlay(t, func(t *testing.T) {
+				if fresh {
+					enterFresh(t, freshTrixie)
+				}
 				vendor := l.enter(t)
 				if r := expect(t, 0, certtrust("stores", "--system", "-v")); !strings.Contains(r.stdout+r.stderr, "of the family "+l.name) {
 					t.Fatalf("it is not taken for %s: %s", l.name, r)
@@ -301,7 +322,7 @@ func TestP11KitFamilies(t *testing.T) {
 				if d := diff(before, l.trees()); d != "" {
 					t.Errorf("after a tool that did nothing:\n%s", d)
 				}
-			})
+			}, prepare...)
 		})
 	}
 }

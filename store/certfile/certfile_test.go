@@ -412,18 +412,7 @@ func TestEncodePEM(t *testing.T) {
 			t.Errorf("line %q", line)
 		}
 	}
-	var out bytes.Buffer
-	if err := WritePEM(&out, c); err != nil || !bytes.Equal(out.Bytes(), text) {
-		t.Error("WritePEM writes something else than EncodePEM:", err)
-	}
-	if err := WritePEM(failing{}, c); err == nil {
-		t.Error("a failed write is no error")
-	}
 }
-
-type failing struct{}
-
-func (failing) Write([]byte) (int, error) { return 0, errors.New("full") }
 
 // fixtures are whole files of every shape, for the tests that damage them.
 func fixtures(t testing.TB) map[string][]byte {

@@ -43,10 +43,12 @@ type derived struct {
 
 // KeystoreEntry is an entry of a keystore.
 type KeystoreEntry struct {
-	// Cert is the certificate of an entry that is one; malformed (Version 0)
-	// if there is something else in its place. nil for every other entry.
-	Cert  *store.Cert
-	Alias string // untrusted text
+	// DER is the certificate of an entry that is one, or what is there in its
+	// place; nil for every other entry. It is read by whoever needs to know
+	// what it says: to put one beside it, that would be most of the work.
+	DER    []byte
+	SHA256 store.Fingerprint // of DER
+	Alias  string            // untrusted text
 	// Trusted: Java takes it for an anchor.
 	Trusted bool
 	// Key: a key, or a certificate that belongs to one.
@@ -89,7 +91,7 @@ func (e *Edit) Again(data []byte) (*Edit, error) {
 
 func editKeystore(data []byte, passwords [][]byte, keys *derived) (*Edit, error) {
 	if err := checkSize(data); err != nil {
-		return nil, err
+		return nil, store.Because(store.ErrCorrupt, "%v", err) // it is a store, and not what somebody has given
 	}
 	format := recognise(data)
 	switch {
@@ -113,7 +115,7 @@ func (e *Edit) NewEntry(alias string, c *store.Cert, made time.Time) KeystoreEnt
 // same kind. It is [store.ErrInput] for anything but the entry of a certificate.
 func (e *Edit) ParseEntry(raw []byte, part int) (KeystoreEntry, error) {
 	entry, ok := e.form.parse(raw, part)
-	if !ok || entry.Cert == nil || entry.Key {
+	if !ok || entry.DER == nil || entry.Key {
 		return KeystoreEntry{}, store.Because(store.ErrInput, "not the entry of a certificate in such a keystore")
 	}
 	return entry, nil
@@ -142,35 +144,24 @@ type jksForm struct {
 }
 
 func editJKS(data []byte, passwords [][]byte) (*Edit, error) {
-	f, err := readJKS(newReading(nil, len(data)), data)
+	e := &Edit{Format: formatJKS(data), keys: &derived{}}
+	var entry KeystoreEntry
+	err := walkJKS(data, entry.certificate, func(head jksEntry, raw []byte, left uint32) {
+		entry.of(head, raw)
+		e.Entries = append(e.Entries, entry)
+		entry = KeystoreEntry{}
+		if left > 0 {
+			e.Locked = store.Because(store.ErrUnsupported, "%d entries follow a secret key that does not tell its length", left)
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
-	e := &Edit{Format: f.Format, keys: &derived{}}
 	form := &jksForm{head: data[:8], version: binary.BigEndian.Uint32(data[4:])}
-	e.form = form
-	body, sum := data[:len(data)-jksDigest], data[len(data)-jksDigest:]
-	r := jksReader{rest: data[12:], version: form.version}
-	count := binary.BigEndian.Uint32(data[8:])
-	for number := uint32(1); number <= count; number++ {
-		start := r.rest
-		entry := form.read(&r)
-		if entry.Key && binary.BigEndian.Uint32(start) == jksSecret && (number == count || !r.skipObject()) {
-			// The end of a secret key, and what follows it, is not told: all
-			// of it is kept together.
-			entry.Raw = start[:len(start)-jksDigest]
-			if left := count - number; left > 0 {
-				e.Locked = store.Because(store.ErrUnsupported, "%d entries follow a secret key that does not tell its length", left)
-			}
-			e.Entries = append(e.Entries, entry)
-			break
-		}
-		entry.Raw = start[:len(start)-len(r.rest)]
-		e.Entries = append(e.Entries, entry)
-	}
-	if e.Locked != nil {
+	if e.form = form; e.Locked != nil {
 		return e, nil
 	}
+	body, sum := data[:len(data)-jksDigest], data[len(data)-jksDigest:]
 	for _, p := range append(slices.Clone(passwords), nil) {
 		if bytes.Equal(jksSum(p, body), sum) {
 			form.password = p
@@ -181,27 +172,30 @@ func editJKS(data []byte, passwords [][]byte) (*Edit, error) {
 	return e, nil
 }
 
-// read reads an entry, without its Raw.
-func (f *jksForm) read(r *jksReader) KeystoreEntry {
-	var entry KeystoreEntry
-	head := r.entry(func(e *jksEntry, _ uint32, der []byte, x509 bool) {
-		if e.tag == jksCert && x509 {
-			entry.Cert, entry.Trusted = store.NewCert(bytes.Clone(der)), true
-		}
-	})
-	entry.Alias, entry.Key = head.alias, head.tag != jksCert
-	return entry
+// certificate takes the certificate of an entry that is one.
+func (e *KeystoreEntry) certificate(head *jksEntry, _ uint32, der []byte, x509 bool) {
+	if head.tag == jksCert && x509 {
+		e.holds(der, true)
+	}
 }
 
-func (f *jksForm) parse(raw []byte, _ int) (KeystoreEntry, bool) {
+// of takes all the rest.
+func (e *KeystoreEntry) of(head jksEntry, raw []byte) {
+	e.Alias, e.Key, e.Raw = head.alias, head.tag != jksCert, raw
+}
+
+func (e *KeystoreEntry) holds(der []byte, trusted bool) {
+	e.DER, e.SHA256, e.Trusted = der, store.FingerprintOf(der), trusted
+}
+
+func (f *jksForm) parse(raw []byte, _ int) (entry KeystoreEntry, ok bool) {
 	r := jksReader{rest: raw, version: f.version}
-	entry := f.read(&r)
-	entry.Raw = raw
+	entry.of(r.entry(entry.certificate), raw)
 	return entry, !r.short && len(r.rest) == 0
 }
 
 func (f *jksForm) entry(alias string, c *store.Cert, made time.Time) KeystoreEntry {
-	return KeystoreEntry{Cert: c, Alias: alias, Trusted: true, Raw: appendJKS(nil, f.version, alias, c, made)}
+	return KeystoreEntry{DER: c.Raw, SHA256: c.SHA256, Alias: alias, Trusted: true, Raw: appendJKS(nil, f.version, alias, c, made)}
 }
 
 func (f *jksForm) encode(entries []KeystoreEntry) ([]byte, error) {
@@ -281,7 +275,7 @@ func editPKCS12(data []byte, passwords [][]byte, keys *derived) (*Edit, error) {
 			} else if id != "" {
 				ids[len(e.Entries)] = id
 			}
-			if entry.Cert != nil {
+			if entry.DER != nil {
 				certs++
 			}
 			if entry.Trusted {
@@ -323,7 +317,7 @@ func (e *Edit) listed(data []byte, passwords [][]byte) error {
 	e.Locked = store.Because(store.ErrUnsupported, "it is encoded in BER, not in DER as Java writes it")
 	f, err := readPKCS12(newReading(passwords, len(data)), data)
 	for _, item := range f.Items {
-		e.Entries = append(e.Entries, KeystoreEntry{Cert: item.Cert, Alias: item.Alias, Trusted: item.TrustedEntry, Key: item.HasKey})
+		e.Entries = append(e.Entries, KeystoreEntry{DER: item.Cert.Raw, SHA256: item.Cert.SHA256, Alias: item.Alias, Trusted: item.TrustedEntry, Key: item.HasKey})
 	}
 	if store.Code(err) == store.Code(store.ErrSecret) {
 		e.Encrypted = true
@@ -528,7 +522,7 @@ func readBag(raw []byte, part int) (entry KeystoreEntry, id string, isKey, ok bo
 		kind, content, _ := contentInfo(seq)
 		der, _, whole := take(content, tagOctetString)
 		if whole && kind == oidX509 && !mayHoldKey(der) {
-			entry.Cert, entry.Trusted = store.NewCert(bytes.Clone(der)), trusted
+			entry.holds(der, trusted)
 		}
 	}
 	return entry, id, false, true
@@ -561,13 +555,13 @@ func (f *p12Form) entry(alias string, c *store.Cert, _ time.Time) KeystoreEntry 
 	slices.SortFunc(attributes, bytes.Compare) // DER
 	cert := encode(tagSequence, encode(tagOID, []byte(oidX509)), encode(tagContext0, encode(tagOctetString, c.Raw)))
 	raw := encode(tagSequence, encode(tagOID, []byte(oidBags+"\x03")), encode(tagContext0, cert), encode(tagSet, attributes...))
-	return KeystoreEntry{Cert: c, Alias: alias, Trusted: true, Raw: raw, Part: f.home}
+	return KeystoreEntry{DER: c.Raw, SHA256: c.SHA256, Alias: alias, Trusted: true, Raw: raw, Part: f.home}
 }
 
 // Made is the time at which an entry was put into a JKS or JCEKS keystore, as
 // it is written there; "" where that is not told.
 func (e KeystoreEntry) Made() string {
-	if e.Cert == nil || len(e.Raw) < 6 || !bytes.HasPrefix(e.Raw, []byte{0, 0, 0, jksCert}) {
+	if e.DER == nil || len(e.Raw) < 6 || !bytes.HasPrefix(e.Raw, []byte{0, 0, 0, jksCert}) {
 		return ""
 	}
 	at := 6 + int(binary.BigEndian.Uint16(e.Raw[4:]))

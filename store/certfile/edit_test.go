@@ -47,7 +47,7 @@ func TestEditEveryKeystore(t *testing.T) {
 		}
 		found := false
 		again.Entries = slices.DeleteFunc(again.Entries, func(entry KeystoreEntry) bool {
-			mine := entry.Cert != nil && entry.Cert.SHA256 == c.SHA256 && entry.Trusted && entry.Alias == "another"
+			mine := entry.DER != nil && entry.SHA256 == c.SHA256 && entry.Trusted && entry.Alias == "another"
 			found = found || mine
 			return mine
 		})

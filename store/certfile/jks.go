@@ -25,7 +25,7 @@ const (
 // jksDigest is the length of the digest at the end.
 const jksDigest = 20
 
-// readJKS reads what sun.security.provider.JavaKeyStore and
+// walkJKS goes through what sun.security.provider.JavaKeyStore and
 // com.sun.crypto.provider.JceKeyStore write, big endian:
 //
 //	magic u4, version u4 (1 or 2), number of entries u4, entries, digest
@@ -36,60 +36,89 @@ const jksDigest = 20
 //	certificate: type UTF (not in version 1), length u4, DER
 //
 // UTF is a u2 length and Java's modified UTF-8.
-func readJKS(reading *reading, data []byte) (*File, error) {
-	f := &File{Format: "JKS"}
-	if data[0] == 0xce {
-		f.Format = "JCEKS"
-	}
+//
+// It calls certificate for each, and then entry with the bytes of the entry
+// that they are in. left is how many entries more are in the bytes of the last
+// one, a secret key behind which nothing is known for the beginning of another.
+func walkJKS(data []byte, certificate func(e *jksEntry, i uint32, der []byte, x509 bool), entry func(e jksEntry, raw []byte, left uint32)) error {
+	format := formatJKS(data)
 	r := jksReader{rest: data[4:]}
 	r.version = r.u4()
 	if r.version != 1 && r.version != 2 && !r.short {
-		return f, store.Because(store.ErrUnsupported, "%s version %d", f.Format, r.version)
+		return store.Because(store.ErrUnsupported, "%s version %d", format, r.version)
 	}
 	count := r.u4()
 	for number := uint32(1); number <= count && !r.short; number++ {
-		e := r.entry(func(e *jksEntry, i uint32, der []byte, x509 bool) {
-			switch {
-			case e.tag == jksKey && (reading.anchors || !x509):
-			case e.tag == jksKey:
-				before := len(f.Items)
-				f.addFound(Item{Alias: e.alias, Block: int(number)}, bytes.Clone(der), "entry "+store.Printable(e.alias))
-				if i == 0 && len(f.Items) > before {
-					f.Items[before].HasKey = true
-				}
-			case x509:
-				f.addFound(Item{Alias: e.alias, Block: int(number), TrustedEntry: true}, bytes.Clone(der), "entry "+store.Printable(e.alias))
-			default:
-				f.notice(0, UnreadableEntry, "entry %s is a certificate of a kind other than X.509", store.Printable(e.alias))
-			}
-		})
+		start := r.rest
+		e := r.entry(certificate)
+		left := uint32(0)
 		switch {
-		case r.short || e.tag == jksCert:
+		case r.short:
+			continue
+		case e.tag == jksSecret && format == "JCEKS":
+			if left = count - number; left > 0 && r.skipObject() {
+				left = 0
+			} else if end := len(r.rest) - jksDigest; end >= 0 {
+				r.rest, number = r.rest[end:], count
+			} else {
+				r.short = true
+				continue
+			}
+		case e.tag != jksKey && e.tag != jksCert:
+			return store.Because(store.ErrCorrupt, "damaged %s keystore: entry %d of %d is of an unknown kind", format, number, count)
+		}
+		entry(e, start[:len(start)-len(r.rest)], left)
+	}
+	switch {
+	case r.short || len(r.rest) < jksDigest:
+		return store.Because(store.ErrCorrupt, "damaged %s keystore: it is cut short", format)
+	case len(r.rest) > jksDigest:
+		return store.Because(store.ErrCorrupt, "damaged %s keystore: %d bytes follow its end", format, len(r.rest)-jksDigest)
+	}
+	return nil
+}
+
+// formatJKS tells the two formats apart.
+func formatJKS(data []byte) string {
+	if data[0] == magicJCEKS[0] {
+		return "JCEKS"
+	}
+	return "JKS"
+}
+
+// readJKS reads the certificates in what [walkJKS] goes through.
+func readJKS(reading *reading, data []byte) (*File, error) {
+	f := &File{Format: formatJKS(data)}
+	number := 1 // of the entry that the certificates are in
+	err := walkJKS(data, func(e *jksEntry, i uint32, der []byte, x509 bool) {
+		switch {
+		case e.tag == jksKey && (reading.anchors || !x509):
+		case e.tag == jksKey:
+			before := len(f.Items)
+			f.addFound(Item{Alias: e.alias, Block: number}, bytes.Clone(der), "entry "+store.Printable(e.alias))
+			if i == 0 && len(f.Items) > before {
+				f.Items[before].HasKey = true
+			}
+		case x509:
+			f.addFound(Item{Alias: e.alias, Block: number, TrustedEntry: true}, bytes.Clone(der), "entry "+store.Printable(e.alias))
+		default:
+			f.notice(0, UnreadableEntry, "entry %s is a certificate of a kind other than X.509", store.Printable(e.alias))
+		}
+	}, func(e jksEntry, _ []byte, left uint32) {
+		number++
+		switch {
 		case e.tag == jksKey && reading.anchors:
 			f.notice(0, KeyEntry, "entry %s is a key with its own certificates: not read", store.Printable(e.alias))
 		case e.tag == jksKey:
 			f.notice(0, KeyEntry, "entry %s is a key: not read", store.Printable(e.alias))
-		case e.tag == jksSecret && data[0] == 0xce:
+		case e.tag == jksSecret:
 			f.notice(0, KeyEntry, "entry %s is a secret key: not read", store.Printable(e.alias))
-			left := count - number
-			if left > 0 && r.skipObject() {
-				continue
-			}
-			if left > 0 {
-				f.notice(0, UnreadableEntry, "the %d entries after entry %s cannot be read: it does not tell its length", left, store.Printable(e.alias))
-			}
-			return f, nil
-		default:
-			return f, store.Because(store.ErrCorrupt, "damaged %s keystore: entry %d of %d is of an unknown kind", f.Format, number, count)
 		}
-	}
-	switch {
-	case r.short || len(r.rest) < jksDigest:
-		return f, store.Because(store.ErrCorrupt, "damaged %s keystore: it is cut short", f.Format)
-	case len(r.rest) > jksDigest:
-		return f, store.Because(store.ErrCorrupt, "damaged %s keystore: %d bytes follow its end", f.Format, len(r.rest)-jksDigest)
-	}
-	return f, nil
+		if left > 0 {
+			f.notice(0, UnreadableEntry, "the %d entries after entry %s cannot be read: it does not tell its length", left, store.Printable(e.alias))
+		}
+	})
+	return f, err
 }
 
 // jksReader reads big-endian fields. Once there is less left than a field

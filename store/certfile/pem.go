@@ -3,7 +3,6 @@ package certfile
 import (
 	"bytes"
 	"encoding/pem"
-	"io"
 	"strconv"
 	"strings"
 
@@ -291,10 +290,4 @@ func p11Distrusts(section []byte) bool {
 // lines of 64 characters that end with LF, and nothing else.
 func EncodePEM(c *store.Cert) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
-}
-
-// WritePEM writes what [EncodePEM] returns.
-func WritePEM(w io.Writer, c *store.Cert) error {
-	_, err := w.Write(EncodePEM(c))
-	return err
 }

@@ -109,19 +109,8 @@ var opensslOrder = []string{"trust.", "chain.", "store.", "cert.name_constraints
 // nameBeforeTime is for those that have OpenSSL look at the name.
 var nameBeforeTime = []string{"trust.", "chain.", "store.", "cert.", "name.", "time."}
 
-// Clients returns the IDs of the clients whose answer is predicted.
-func Clients() []string {
-	var ids []string
-	for _, c := range clients {
-		ids = append(ids, c.id)
-	}
-	return ids
-}
-
 // ClientTitle returns what a client is called.
-func ClientTitle(id string) string { return clientTitle(id) }
-
-func clientTitle(id string) string {
+func ClientTitle(id string) string {
 	for _, c := range clients {
 		if c.id == id {
 			return c.title

@@ -279,6 +279,33 @@ func TestFixes(t *testing.T) {
 			t.Errorf("%s: our own command comes first: %s", c.id, all)
 		}
 	}
+	// What nobody can write is not advised to be written, and what is generated
+	// from another store is changed there.
+	in := w.input(w.leaf(t, ca), ca)
+	in.Views, in.OS = []View{view("anchors:system", w.root), view("java:/generated", w.root), view("builtin:nss", w.root), view("nss:chromium", w.root)}, "linux"
+	in.Views[1].Info.DerivedFrom = "anchors:system"
+	in.Views[2].Info.Access.Write = &store.Obstacle{Kind: store.ReadOnly}
+	var stores []string
+	for _, f := range Diagnose(t.Context(), in).Fixes {
+		if f.ID == "trust.import_root" {
+			stores = append(stores, *f.Store)
+		}
+	}
+	if want := []string{"anchors:system", "nss:chromium"}; !slices.Equal(stores, want) {
+		t.Errorf("the root is to be trusted in %q, not %q", stores, want)
+	}
+	// A browser's database follows the system by being linked to it, on Linux.
+	in = w.input(w.leaf(t, w.inter), w.inter)
+	in.Views = append(in.Views, view("nss:chromium", storetest.NewCA(t)))
+	for _, os := range []string{"linux", "darwin"} {
+		in.OS = os
+		d := Diagnose(t.Context(), in)
+		i := slices.IndexFunc(d.Fixes, func(f Fix) bool { return f.ID == "trust.use_system_store" })
+		if i < 0 || slices.Contains(d.Fixes[i].Commands, "certtrust link-system --store nss:chromium") != (os == "linux") ||
+			strings.Contains(strings.Join(d.Fixes[i].Commands, ""), "NODE") {
+			t.Errorf("%s: %+v", os, d.Fixes)
+		}
+	}
 	// None of the fixes there are is one that must not be made.
 	for _, c := range cases {
 		d := Diagnose(t.Context(), c.in(t, newWorld(t)))

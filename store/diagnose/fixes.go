@@ -19,7 +19,9 @@ type fixRow struct {
 	summary Text
 	// perStore: it is done to a store, and offered for each that it is about.
 	perStore bool
-	ways     []way
+	// aside: the store itself is not written to, so it may be one that cannot.
+	aside bool
+	ways  []way
 }
 
 // way is how it is done somewhere: the commands that a person can run, and
@@ -29,6 +31,7 @@ type way struct {
 	// "darwin", "windows"), a family of Linux ("debian"), or "" for anywhere.
 	// All that fit are put together; for a fix to a store, its kind decides.
 	on       string
+	os       string // and only there
 	title    string // of a program, where several are told apart
 	commands []string
 	steps    []Text
@@ -123,6 +126,8 @@ func (r *fixRow) fix(lang Lang, os, family, backend string, values placeholders)
 	f := Fix{ID: r.id, Who: r.who, Summary: r.summary.In(lang), Risk: r.risk}
 	fits := func(w way) bool {
 		switch {
+		case w.os != "" && w.os != os:
+			return false
 		case w.on == "":
 			return true
 		case r.perStore && backend != "":
@@ -169,7 +174,7 @@ func (e *engine) fixes(d *Document) {
 			}
 			targets := []string{""}
 			if r.perStore && len(c.Stores) > 0 {
-				targets = c.Stores
+				targets = e.targets(c.Stores, r.aside)
 			}
 			for _, target := range targets {
 				k := key{id, target}
@@ -197,6 +202,26 @@ func (e *engine) fixes(d *Document) {
 			d.NotRecommended = append(d.NotRecommended, Not{ID: n.id, Why: n.why.In(e.lang)})
 		}
 	}
+}
+
+// targets are the stores that something is done to about some: where one is
+// generated from another, that other, and none that nobody can write.
+func (e *engine) targets(ids []string, aside bool) (out []string) {
+	for _, id := range ids {
+		if i := slices.IndexFunc(e.shelves, func(s *shelf) bool { return string(s.id) == id }); i >= 0 && !aside {
+			info := e.shelves[i].view.Info
+			if w := info.Access.Write; w != nil && w.Kind == store.ReadOnly {
+				continue
+			}
+			if info.DerivedFrom != "" {
+				id = string(info.DerivedFrom)
+			}
+		}
+		if !slices.Contains(out, id) {
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 // applies tells whether a fix makes sense in the case, whose first cause is

@@ -74,7 +74,7 @@ var storeFixes = []fixRow{
 			{on: "keychain", steps: []Text{{"Keychain Access: open the certificate, Trust > Secure Sockets Layer (SSL): Always Trust.", "キーチェーンアクセス: 証明書を開き、「信頼」>「SSL (Secure Sockets Layer)」を「常に信頼」にします。"}}},
 			{on: "windows", steps: []Text{{"mmc.exe, Certificates: move the certificate to Trusted Root Certification Authorities; Properties > enable it for server authentication.", "mmc.exe の「証明書」: 証明書を「信頼されたルート証明機関」に移し、「プロパティ」で「サーバー認証」を有効にします。"}}, admin: true},
 		}},
-	{id: "trust.update_store", who: "client", risk: "none", perStore: true,
+	{id: "trust.update_store", who: "client", risk: "none", perStore: true, aside: true,
 		summary: Text{"Update the package that the roots come with. Do not import the root by hand.", "ルート証明書を含むパッケージを更新します。手動でインポートする必要はありません。"},
 		ways: []way{
 			{on: "debian", commands: []string{"sudo apt-get update && sudo apt-get install ca-certificates"}, admin: true},
@@ -97,9 +97,11 @@ var storeFixes = []fixRow{
 		summary: Text{"Or make the program follow the system's store.", "または、プログラムがシステムのストアを参照するように設定します。"},
 		ways: []way{
 			{on: "debian", title: "Python", commands: []string{"export REQUESTS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt"}},
+			{on: "nss", os: "linux", commands: []string{"certtrust link-system --store {store}"}},
 			{on: "nss", steps: []Text{{"Firefox: about:config, security.enterprise_roots.enabled = true (Windows, macOS), or the policy Certificates > ImportEnterpriseRoots.", "Firefox: about:config で security.enterprise_roots.enabled を true にする (Windows、macOS)、またはポリシー ImportEnterpriseRoots を設定します。"}}},
 			{on: "windows", title: "Java", commands: []string{"java -Djavax.net.ssl.trustStoreType=Windows-ROOT"}},
-			{title: "Node.js", commands: []string{"export NODE_USE_SYSTEM_CA=1"}},
+			{on: "linux", title: "Node.js", commands: []string{"export NODE_USE_SYSTEM_CA=1"}},
+			{on: "darwin", title: "Node.js", commands: []string{"export NODE_USE_SYSTEM_CA=1"}},
 		}},
 	{id: "trust.pin_for_host", who: "client", risk: "high",
 		summary: Text{"Only for a device that can take no other certificate: compare the fingerprint on the device itself, and make an exception for this host alone.", "他の証明書を設定できない機器の場合に限り、機器本体でフィンガープリントを確認し、このホストだけを例外として許可します。"},
@@ -107,7 +109,7 @@ var storeFixes = []fixRow{
 			{commands: []string{"certtrust fetch {host}:{port}"}},
 			{steps: []Text{{"Firefox: Advanced… > Accept the Risk and Continue makes an exception for this address alone.", "Firefox: 「詳細へ進む」>「危険性を承知で続行」で、このアドレスだけの例外を追加します。"}}},
 		}},
-	{id: "trust.repair_store", who: "client", risk: "none", perStore: true,
+	{id: "trust.repair_store", who: "client", risk: "none", perStore: true, aside: true,
 		summary: Text{"See what keeps the store from being read.", "ストアを読み取れない原因を調べます。"},
 		ways:    []way{{commands: []string{"certtrust stores -v --store {store}"}}}},
 }

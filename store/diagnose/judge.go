@@ -67,7 +67,7 @@ func (e *engine) judge(p path, s *shelf, now time.Time) (out []finding) {
 			e.judgeLink(p, i, add)
 		}
 		e.judgeKey(n, name, add)
-		e.judgePurpose(n, i, name, where, add)
+		e.judgePurpose(n, i, name, add)
 		if s != nil {
 			e.judgeDistrust(p, i, s, add)
 		}
@@ -237,7 +237,7 @@ func (e *engine) judgeKey(n *node, name string, add adder) {
 	}
 }
 
-func (e *engine) judgePurpose(n *node, i int, name string, where place, add adder) {
+func (e *engine) judgePurpose(n *node, i int, name string, add adder) {
 	if eku := n.ExtendedKeyUsage(); eku != nil && !slices.Contains(eku, store.PurposeServerAuth) && !slices.Contains(eku, store.PurposeAny) {
 		var list []string
 		for _, p := range eku {

@@ -28,7 +28,7 @@ func (e *engine) judgeOverrides() {
 		}
 		var titles []string
 		for _, o := range group {
-			titles = append(titles, clientTitle(o.Client))
+			titles = append(titles, ClientTitle(o.Client))
 		}
 		client := strings.Join(titles, ", ")
 		switch {

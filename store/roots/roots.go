@@ -6,7 +6,6 @@ package roots
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"crypto/x509"
 	"slices"
 	"sync"
@@ -34,7 +33,6 @@ type Programme struct {
 
 	byFingerprint map[store.Fingerprint]int
 	bySubject     map[string][]int
-	bySPKI        map[[sha256.Size]byte][]int
 }
 
 // Date is when the data of [Mozilla] was taken: the date of the module's
@@ -60,12 +58,9 @@ func New(name string, date time.Time, all []Root) *Programme {
 func index(p *Programme) *Programme {
 	p.byFingerprint = map[store.Fingerprint]int{}
 	p.bySubject = map[string][]int{}
-	p.bySPKI = map[[sha256.Size]byte][]int{}
 	for i, r := range p.All {
 		p.byFingerprint[r.Cert.SHA256] = i
 		p.bySubject[string(r.Cert.Subject.Raw)] = append(p.bySubject[string(r.Cert.Subject.Raw)], i)
-		key := sha256.Sum256(r.Cert.SPKI)
-		p.bySPKI[key] = append(p.bySPKI[key], i)
 	}
 	return p
 }
@@ -80,14 +75,8 @@ func (p *Programme) ByFingerprint(f store.Fingerprint) (Root, bool) {
 }
 
 // BySubject returns the roots with that subject (DER).
-func (p *Programme) BySubject(raw []byte) []Root { return p.pick(p.bySubject[string(raw)]) }
-
-// BySPKI returns the roots with that key, given as the SHA-256 of its
-// SubjectPublicKeyInfo.
-func (p *Programme) BySPKI(hash [sha256.Size]byte) []Root { return p.pick(p.bySPKI[hash]) }
-
-func (p *Programme) pick(indexes []int) (out []Root) {
-	for _, i := range indexes {
+func (p *Programme) BySubject(raw []byte) (out []Root) {
+	for _, i := range p.bySubject[string(raw)] {
 		out = append(out, p.All[i])
 	}
 	return out

@@ -212,8 +212,8 @@ func (m *Memory) Apply(ctx context.Context, p store.Plan) (store.Receipt, error)
 }
 
 func (m *Memory) apply(ctx context.Context, p store.Plan) (store.Receipt, error) {
-	if p.Store != m.info.ID {
-		return store.Receipt{}, store.Because(store.ErrInput, "the plan is for %s", store.Printable(string(p.Store)))
+	if err := p.Check(m.info.ID); err != nil {
+		return store.Receipt{}, err
 	}
 	if !p.Empty() { // an empty plan needs no rights and no lock
 		if err := m.info.Access.Write.Err("apply", m.info.ID); err != nil {
@@ -262,9 +262,9 @@ func (m *Memory) readBack(want contents) error {
 // plan returns what leads from c to what is wanted, and the state after it.
 // It depends on nothing else and changes nothing.
 func (m *Memory) plan(c contents, want []store.Change, repair []store.Problem) (store.Plan, contents) {
-	p := store.Plan{Store: m.info.ID, Basis: c.digest(), Want: want, Repair: repair, Steps: []store.Step{}}
+	p := store.Plan{Store: m.info.ID, Basis: c.digest(), Repair: repair, Steps: []store.Step{}}
 	c = contents{slices.Clone(c.Items), slices.Clone(c.Problems)}
-	for _, w := range store.AbsentFirst(want) {
+	p.Changes(store.AbsentFirst(want), func(w store.Change) error {
 		at := slices.IndexFunc(c.Items, func(i item) bool { return i.DER != nil && i.sha256 == w.Fingerprint })
 		var old *item
 		if at >= 0 {
@@ -273,15 +273,14 @@ func (m *Memory) plan(c contents, want []store.Change, repair []store.Problem) (
 		}
 		next, notice, err := m.wanted(c, old, w)
 		if err != nil {
-			p.Refused = append(p.Refused, store.Refuse(w.Fingerprint, err))
-			continue
+			return err
 		}
 		if notice != "" {
-			p.Notices = append(p.Notices, notice)
+			p.Notice("%s", notice)
 		}
 		step, undo, changes := m.step(w.Fingerprint, old, next)
 		if !changes {
-			continue
+			return nil
 		}
 		p.Steps, p.Undo = append(p.Steps, step), append(p.Undo, undo)
 		if old != nil {
@@ -290,17 +289,16 @@ func (m *Memory) plan(c contents, want []store.Change, repair []store.Problem) (
 		if next != nil {
 			c.Items = append(c.Items, *next)
 		}
-	}
+		return nil
+	})
+	p.Want = want
 	c.sort()
-	slices.Reverse(p.Undo) // the last step is taken back first
 	for _, problem := range repair {
-		at := slices.IndexFunc(c.Problems, func(o store.Problem) bool { return sameProblem(o, problem) })
+		at := slices.IndexFunc(c.Problems, problem.Same)
 		switch {
 		case at < 0: // mended already
 		case !c.Problems[at].Mendable:
-			r := store.Refuse(store.Fingerprint{}, store.Because(store.ErrUnsupported, "%s cannot be mended", store.Printable(problem.Code)))
-			r.Problem = problem.Code
-			p.Refused = append(p.Refused, r)
+			p.RefuseProblem(problem, store.Because(store.ErrUnsupported, "%s cannot be mended", store.Printable(problem.Code)))
 		default:
 			step := m.newStep(store.ActionMend)
 			step.Label = problem.Text
@@ -312,11 +310,6 @@ func (m *Memory) plan(c contents, want []store.Change, repair []store.Problem) (
 		}
 	}
 	return p, c
-}
-
-func sameProblem(a, b store.Problem) bool {
-	same := a.Fingerprint == b.Fingerprint || a.Fingerprint != nil && b.Fingerprint != nil && *a.Fingerprint == *b.Fingerprint
-	return same && a.Code == b.Code && a.Path == b.Path
 }
 
 // wanted returns what w makes of old; nil is a certificate that is not there.
@@ -367,9 +360,10 @@ func (m *Memory) wanted(c contents, old *item, w store.Change) (next *item, noti
 // newItem returns a copy of old or, where there is none, the item that w
 // brings, as yet without its trust.
 func newItem(old *item, w store.Change) (*item, error) {
+	if err := w.Check(); err != nil {
+		return nil, err
+	}
 	switch {
-	case w.DER != nil && store.FingerprintOf(w.DER) != w.Fingerprint:
-		return nil, store.Because(store.ErrInput, "the fingerprint is not that of the certificate")
 	case old != nil:
 		next := *old
 		return &next, nil

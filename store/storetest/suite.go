@@ -23,6 +23,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode"
@@ -91,6 +92,21 @@ const (
 	looseCertificate = "A certificate that crypto/x509 refuses is refused with the reason, or listed, and can be removed."
 	concurrent       = "Methods may be called from several goroutines and openers at once: each Apply does what it says, or returns ErrStale or ErrLocked and does nothing."
 )
+
+// Faults is what makes the n-th write fail: its Set is for [Fixture.Fault], and
+// its Fail is called at every write, from any goroutine.
+type Faults struct{ left atomic.Int64 }
+
+// Set makes the n-th call of Fail from now on an error, none for n <= 0.
+func (f *Faults) Set(n int) { f.left.Store(int64(n)) }
+
+// Fail returns an error if it is this call's turn.
+func (f *Faults) Fail(op, path string) error {
+	if f.left.Add(-1) == 0 {
+		return fmt.Errorf("%s %s: a fault was asked for", op, path)
+	}
+	return nil
+}
 
 // Run tests a store against the contract of package store. open is called for
 // each subtest, and more than once by some, and returns a fixture in a fresh

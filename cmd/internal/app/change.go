@@ -144,11 +144,22 @@ func (ch *change) errors(parts []*platform.Part) []error {
 		}
 		err := p.Err
 		if p.Result == platform.LeftOut && achieved(parts) {
-			err = store.Because(store.ErrPartial, "%w", err)
+			err = leftOut(p.Store.Info(), err)
 		}
 		errs = append(errs, err)
 	}
 	return errs
+}
+
+// leftOut tells that a store was, whatever was being done when that turned out.
+func leftOut(i store.Info, err error) error {
+	out := &store.Error{Store: i.ID, Hint: store.Hint(err)}
+	var e *store.Error
+	if errors.As(err, &e) {
+		out.Path, err = e.Path, e.Err
+	}
+	out.Err = store.Because(store.ErrPartial, "left out: %w", err)
+	return out
 }
 
 // apply does what was planned, after it has made sure of the rights.
@@ -196,7 +207,7 @@ func (ch *change) rights(parts []*platform.Part, o *platform.Options) error {
 			missing = append(missing, p)
 			continue
 		}
-		p.Err, p.Result = w.Err(ch.command, p.Plan.Store), platform.Failed
+		p.Err, p.Result = w.Err(ch.command, p.Plan.Store), platform.Failed // it needs a person's yes
 		if !c.Bool("keep-going") {
 			return p.Err
 		}

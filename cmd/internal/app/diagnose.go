@@ -529,8 +529,8 @@ func (a *App) fix(c *cli.Context, d *diagnosis, doc render.DiagnoseDoc, found er
 
 var (
 	textNotYours = diagnose.Text{
-		EN: "there is nothing to be changed in the stores here: see what to do above",
-		JA: "このマシンの証明書ストアで変更すべき点はありません。上の対処方法をご覧ください",
+		EN: "nothing was changed: --fix trusts the root that the server sends, which cannot be done here or would not help: see above",
+		JA: "何も変更していません。--fix が行う対処(サーバーが送信したルート証明書の信頼)は、ここでは役に立たないか実行できません。上の対処方法をご覧ください",
 	}
 	textThisRoot = diagnose.Text{
 		EN: "To trust: %s\n  SHA-256 %s",

@@ -45,7 +45,7 @@ func (a *App) env(c *cli.Context) error {
 	if c.IsSet("root") {
 		return usage("--root looks at a system that runs no programs of yours")
 	}
-	system, added, err := a.systemRoots(c.Context, c)
+	system, added, err := a.systemRoots(c.Context)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,13 @@ func (a *App) env(c *cli.Context) error {
 		a.Streams.Warningf("no root is chosen, and nobody has added one to the system's store: what is printed changes nothing")
 	}
 	at := clients.Pointers{Extra: files.Extra, Merged: files.Merged, Java: files.Java, Wget: files.Wget}
-	doc.Variables, doc.Unmended = clients.Environment(a.Host, a.Environ, at, c.Bool("all"), a.nodeIsOld(c.Context))
+	// A container has other programs than this machine, and that and a service have
+	// nothing of the caller's environment.
+	image, environ := render.EnvForImage(a.dialect(c)), a.Environ
+	if image || a.dialect(c) == "systemd" {
+		environ = slices.DeleteFunc(slices.Clone(environ), func(pair string) bool { return !strings.HasPrefix(pair, "PATH=") })
+	}
+	doc.Variables, doc.Unmended = clients.Environment(a.Host, environ, at, image || c.Bool("all"), image || a.nodeIsOld(c.Context))
 	doc.Files = used(doc.Variables, files)
 	for _, o := range clients.Overrides(c.Context, a.Host, a.Environ) {
 		if o.Effect == diagnose.Disables {
@@ -146,7 +152,7 @@ func (a *App) found(c *cli.Context) []platform.Found {
 
 // systemRoots returns the roots that the system trusts for servers, and those of
 // them that no vendor has put there. A system without a store has none.
-func (a *App) systemRoots(ctx context.Context, c *cli.Context) (all, added []*store.Cert, err error) {
+func (a *App) systemRoots(ctx context.Context) (all, added []*store.Cert, err error) {
 	found, err := platform.Detect(ctx, a.Host, a.Backends, platform.Selector{System: true})
 	if store.Code(err) == store.Code(store.ErrUnsupported) {
 		return nil, nil, nil
@@ -191,7 +197,7 @@ func (a *App) refreshMerged(ctx context.Context, c *cli.Context) {
 	if _, err := a.Host.Stat(files.Merged); err != nil {
 		return
 	}
-	system, _, err := a.systemRoots(ctx, c)
+	system, _, err := a.systemRoots(ctx)
 	if err == nil {
 		_, err = files.Build(a.Host, system, files.Chosen(a.Host))
 	}

@@ -91,29 +91,9 @@ func (a *App) export(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	prefixes, err := parsePrefixes(c.Args().Slice())
+	chosen, err := a.exporting(c)
 	if err != nil {
 		return err
-	}
-	keep, err := a.filter(c)
-	if err != nil {
-		return err
-	}
-	matched := map[store.FingerprintPrefix]bool{}
-	selected := func(e store.Entry) bool {
-		if e.Cert == nil || !keep(e) {
-			return false
-		}
-		if len(prefixes) == 0 {
-			return c.Bool("distrusted") || e.Trust.Has(store.Trusted) || e.Trust.Has(store.Peer)
-		}
-		hit := false
-		for _, p := range prefixes {
-			if p.Matches(e.Cert.SHA256) {
-				matched[p], hit = true, true
-			}
-		}
-		return hit
 	}
 	streams := a.exportStreams()
 	var out bytes.Buffer
@@ -130,7 +110,7 @@ func (a *App) export(c *cli.Context) error {
 	}
 	var failed error
 	if files := c.StringSlice("input"); len(files) > 0 {
-		if kind == formatSQLite || len(prefixes) > 0 {
+		if kind == formatSQLite || len(chosen.prefixes) > 0 {
 			return usage("--input gives the certificates: they are neither named by fingerprints nor a listing of stores")
 		}
 		own = false
@@ -138,18 +118,15 @@ func (a *App) export(c *cli.Context) error {
 			return err
 		}
 	} else {
-		failed = a.listing(c, collected, selected)
+		failed = a.listing(c, collected, chosen.has)
 	}
 	told := resultOf(c).written // that reading failed, but nothing else
 	resultOf(c).told, resultOf(c).written, resultOf(c).json = false, false, false
 	if failed != nil && (!told || len(collected.list) == 0) {
 		return failed
 	}
-	for _, p := range prefixes {
-		if !matched[p] {
-			return &store.Error{Err: store.Because(store.ErrNotFound, "no store here holds a certificate with the fingerprint %s", p),
-				Hint: "certtrust list shows the certificates"}
-		}
+	if err := chosen.missed(); err != nil {
+		return err
 	}
 	list := collected.list
 	for _, w := range list {
@@ -187,6 +164,52 @@ func (a *App) export(c *cli.Context) error {
 	}
 	resultOf(c).told = true
 	return failed
+}
+
+// exporting is what is exported: the certificates with the fingerprints that are
+// named or, if there are none, those that are trusted; of them, what the filter
+// keeps.
+type exporting struct {
+	keep       func(store.Entry) bool
+	distrusted bool // what is not trusted, too
+	prefixes   []store.FingerprintPrefix
+	matched    map[store.FingerprintPrefix]bool
+}
+
+func (a *App) exporting(c *cli.Context) (*exporting, error) {
+	prefixes, err := parsePrefixes(c.Args().Slice())
+	if err != nil {
+		return nil, err
+	}
+	keep, err := a.filter(c)
+	return &exporting{keep, c.Bool("distrusted"), prefixes, map[store.FingerprintPrefix]bool{}}, err
+}
+
+func (x *exporting) has(e store.Entry) bool {
+	if e.Cert == nil || !x.keep(e) {
+		return false
+	}
+	if len(x.prefixes) == 0 {
+		return x.distrusted || e.Trust.Has(store.Trusted) || e.Trust.Has(store.Peer)
+	}
+	hit := false
+	for _, p := range x.prefixes {
+		if p.Matches(e.Cert.SHA256) {
+			x.matched[p], hit = true, true
+		}
+	}
+	return hit
+}
+
+// missed returns an error if a fingerprint that was named has not been found.
+func (x *exporting) missed() error {
+	for _, p := range x.prefixes {
+		if !x.matched[p] {
+			return &store.Error{Err: store.Because(store.ErrNotFound, "no store here holds a certificate with the fingerprint %s", p),
+				Hint: "certtrust list shows the certificates"}
+		}
+	}
+	return nil
 }
 
 // collector is a view of a listing that keeps the certificates, each once, and

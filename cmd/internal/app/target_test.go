@@ -1,6 +1,7 @@
 package app
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/certtrust/certtrust/cmd/internal/term"
 	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/platform/probe"
 	"github.com/certtrust/certtrust/store/diagnose"
 )
 
@@ -26,6 +28,13 @@ func readTarget(t *testing.T, env map[string]string, args ...string) (diagnose.T
 	err := app.Run(append([]string{"certtrust"}, args...))
 	out.Input = ""
 	return out, err
+}
+
+// What the probe can upgrade is what a person can name, and the other way round.
+func TestStartTLSNames(t *testing.T) {
+	if names := slices.Sorted(slices.Values(startTLSNames())); !slices.Equal(names, probe.Protocols()) {
+		t.Errorf("%q can be named, and %q upgraded", names, probe.Protocols())
+	}
 }
 
 func TestTarget(t *testing.T) {

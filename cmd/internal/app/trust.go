@@ -119,43 +119,9 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 		allowed = append(allowed, "leaf")
 	}
 	ch := &change{app: a, c: c, command: c.Command.Name}
-	var refused []error
-	var taken, stored []given
+	// Whether a store has a place for what is not trusted.
 	place := bulk && slices.ContainsFunc(found, func(f platform.Found) bool { return slices.Contains(f.Info().Express.Decisions, store.Unspecified) })
-	hasRoot := slices.ContainsFunc(list, func(g given) bool { return g.cert.Kind() == "root" && (!g.server || c.Bool("leaf")) })
-	all := concernsOf(list, a.Host.Now())
-	for i, g := range list {
-		concerns := all[i]
-		kind := g.cert.Kind()
-		tell := func(action, reason string, overridden []store.Concern) {
-			ch.certificates = append(ch.certificates, a.told(g, action, reason, overridden, concerns))
-		}
-		if reason := skip(g, kind, hasRoot, allowed, c); reason != "" {
-			if place && kind == "intermediate" && !g.item.Distrusted {
-				stored = append(stored, g)
-				tell(actStored, "", nil)
-				continue
-			}
-			tell(actSkipped, reason, nil)
-			continue
-		}
-		if place && kind == "intermediate" && !slices.Contains(allowed, kind) {
-			if reason, _ := refusal(g, concerns, append(slices.Clone(allowed), kind)); reason == "" { // nothing else speaks against it
-				stored = append(stored, g)
-				tell(actStored, "", nil)
-				continue
-			}
-		}
-		if reason, hint := refusal(g, concerns, allowed); reason != "" {
-			refused = append(refused, &store.Error{Hint: hint, Err: store.Because(store.ErrInput, "%s: \"%s\" is refused: %s",
-				store.Printable(g.source()), store.Printable(g.cert.Label()), reason)})
-			tell(actRefused, reason, nil)
-			continue
-		}
-		a.advise(g)
-		taken = append(taken, g)
-		tell(actTrusted, "", concerns)
-	}
+	taken, stored, refused := a.sift(ch, list, allowed, place)
 	if file := crowded(taken); file != "" && !bulk && !c.Bool("all") && !c.IsSet("fingerprint") {
 		return &store.Error{Err: store.Because(store.ErrInput, "%s holds several certificates that could be trusted: %s", store.Printable(file), names(taken)),
 			Hint: "choose one with --fingerprint, or take all with --all"}
@@ -190,6 +156,51 @@ func (a *App) entrust(c *cli.Context, bulk bool) error {
 		return err
 	}
 	return ch.run(found)
+}
+
+// sift tells what is done with each of the certificates: those that are trusted,
+// those that are only stored, where there is a place for them, and why others
+// are not taken.
+func (a *App) sift(ch *change, list []given, allowed []string, place bool) (taken, stored []given, refused []error) {
+	hasRoot := slices.ContainsFunc(list, func(g given) bool { return g.cert.Kind() == "root" && (!g.server || ch.c.Bool("leaf")) })
+	all := concernsOf(list, a.Host.Now())
+	for i, g := range list {
+		concerns := all[i]
+		kind := g.cert.Kind()
+		tell := func(action, reason string, overridden []store.Concern) {
+			ch.certificates = append(ch.certificates, a.told(g, action, reason, overridden, concerns))
+		}
+		passed := skip(g, kind, hasRoot, allowed, ch.c)
+		storable := place && kind == "intermediate"
+		switch {
+		case passed != "":
+			storable = storable && !g.item.Distrusted
+		case slices.Contains(allowed, kind):
+			storable = false // it is to be trusted
+		case storable:
+			reason, _ := refusal(g, concerns, append(slices.Clone(allowed), kind))
+			storable = reason == "" // nothing else speaks against it
+		}
+		if storable {
+			stored = append(stored, g)
+			tell(actStored, "", nil)
+			continue
+		}
+		if passed != "" {
+			tell(actSkipped, passed, nil)
+			continue
+		}
+		if reason, hint := refusal(g, concerns, allowed); reason != "" {
+			refused = append(refused, &store.Error{Hint: hint, Err: store.Because(store.ErrInput, "%s: \"%s\" is refused: %s",
+				store.Printable(g.source()), store.Printable(g.cert.Label()), reason)})
+			tell(actRefused, reason, nil)
+			continue
+		}
+		a.advise(g)
+		taken = append(taken, g)
+		tell(actTrusted, "", concerns)
+	}
+	return taken, stored, refused
 }
 
 // concernsOf returns what speaks against each certificate. Their signatures take

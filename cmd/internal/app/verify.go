@@ -112,7 +112,13 @@ func (a *App) verify(c *cli.Context) error {
 			return err
 		}
 	}
-	errs = append(errs, doc.Errors(isFindings)...)
+	errs = append(errs, doc.Errors(func(unknown bool, text string) error {
+		err := &store.Error{Err: isFindings(unknown, text)}
+		if v.file == nil { // what diagnose is for
+			err.Hint = "certtrust diagnose " + store.ShellWord(v.name) + " tells why, and what to do"
+		}
+		return err
+	})...)
 	err = several(errs)
 	if written := a.write(c, doc); written != nil {
 		return written
@@ -158,12 +164,12 @@ func judgeAuthority(doc *render.VerifyDoc, chain []*store.Cert, views []diagnose
 // authorityCodes are the causes for which an authority is not trusted, in the
 // words of a diagnosis.
 var authorityCodes = map[string]string{
-	"trust.distrusted":     "\"%s\" is distrusted there.",
-	"trust.wrong_purpose":  "\"%s\" is trusted there, but not to vouch for servers.",
-	"trust.untrusted_root": "\"%s\" is not trusted there, and nobody who is vouches for it.",
+	"trust.distrusted":     "\"%s\" is distrusted.",
+	"trust.wrong_purpose":  "\"%s\" is trusted, but not to vouch for servers.",
+	"trust.untrusted_root": "\"%s\" is not among the trusted roots, and none of them has issued it.",
 	"time.root_expired":    "\"%s\" has expired.",
 	"time.not_yet_valid":   "\"%s\" is not valid yet.",
-	"trust.unknown_issuer": "\"%s\" is issued by somebody who is not trusted there.",
+	"trust.unknown_issuer": "\"%s\" was not issued by a trusted root.",
 	"chain.malformed":      "\"%s\" cannot be read as programs read it.",
 }
 
@@ -390,7 +396,11 @@ func (a *App) askPrograms(c *cli.Context, v *verification) ([]render.VerifyClien
 		x := render.VerifyClient{Answer: answer}
 		for _, o := range overrides {
 			if o.Client == answer.Client {
-				x.Because = append(x.Because, store.Printable(o.Source+": "+o.Name))
+				because := o.Source
+				if o.Name != o.Source { // a setting in a file, and no variable
+					because += ": " + o.Name
+				}
+				x.Because = append(x.Because, store.Printable(because))
 			}
 		}
 		out = append(out, x.Judged())

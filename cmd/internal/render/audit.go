@@ -155,11 +155,8 @@ func (d AuditDoc) counts() string {
 	return fmt.Sprintf("%s in %s: %s", count(n, "certificate"), count(len(d.Stores), "store"), strings.Join(parts, ", "))
 }
 
-// auditViews are the formats of an audit.
-var auditViews = []struct {
-	name  string
-	write func(s *term.Streams, d AuditDoc) error
-}{
+// auditFormats are the ways to write an audit.
+var auditFormats = []format[AuditDoc]{
 	{"table", func(s *term.Streams, d AuditDoc) error { return d.Text(s) }},
 	{"json", func(s *term.Streams, d AuditDoc) error { return JSON(s.Out, d) }},
 	{"jsonl", auditLines},
@@ -171,22 +168,11 @@ var auditViews = []struct {
 }
 
 // AuditFormats returns the names of the formats of an audit, the default first.
-func AuditFormats() []string {
-	var names []string
-	for _, v := range auditViews {
-		names = append(names, v.name)
-	}
-	return names
-}
+func AuditFormats() []string { return formatNames(auditFormats) }
 
 // WriteAudit writes an audit in a format; "" is the first of [AuditFormats].
 func WriteAudit(s *term.Streams, format string, d AuditDoc) error {
-	for _, v := range auditViews {
-		if v.name == format || format == "" {
-			return v.write(s, d)
-		}
-	}
-	return unknownFormat(format, AuditFormats())
+	return writeAs(s, auditFormats, format, d)
 }
 
 var severityStyles = map[audit.Severity]term.Style{audit.Critical: term.Red, audit.High: term.Red, audit.Medium: term.Yellow, audit.Info: term.Dim}

@@ -302,6 +302,20 @@ func windowsText(args []string) string {
 	return strings.Join(words, " ")
 }
 
+// someIDs names the first of many stores.
+func someIDs(ids []store.ID) string {
+	const most = 3
+	var names []string
+	for _, id := range ids[:min(len(ids), most)] {
+		names = append(names, string(id))
+	}
+	text := strings.Join(names, ", ")
+	if more := len(ids) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
 // complain writes to Err what a person should know or do besides.
 func (d ChangeDoc) complain(s *term.Streams) {
 	var notices, hints []string
@@ -311,6 +325,7 @@ func (d ChangeDoc) complain(s *term.Streams) {
 			hints, of[text] = include(hints, text), include(of[text], string(st))
 		}
 	}
+	about := map[string][]store.ID{} // the stores that a notice is about
 	for _, st := range d.Stores {
 		said := st.Notices
 		if st.Plan != nil {
@@ -322,15 +337,19 @@ func (d ChangeDoc) complain(s *term.Streams) {
 		if st.Receipt != nil {
 			said = include(slices.Clone(said), st.Receipt.Notices...)
 		}
+		if st.Result == LeftOut || st.Result == TakenBack {
+			said = nil // what was not done does not have to be heeded
+		}
 		for _, notice := range said {
-			notices = include(notices, fmt.Sprintf("%s: %s", st.Store, notice))
+			notices = include(notices, notice)
+			about[notice] = append(about[notice], st.Store)
 		}
 		if st.Error != nil {
 			hint(st.Error.Hint, st.Store)
 		}
 	}
 	for _, notice := range notices {
-		s.Noticef("%s", notice)
+		s.Noticef("%s: %s", someIDs(about[notice]), notice)
 	}
 	for _, text := range hints {
 		// The document's own error is told with its hint when all is said.

@@ -288,6 +288,7 @@ func (d DiagnoseDoc) fixes(w *textWriter) {
 	if len(d.Fixes) > 0 {
 		d.heading(w, textFix)
 	}
+	said := map[string][]string{} // the steps of a fix, which are the same for many stores
 	for _, f := range d.Fixes {
 		where := d.say(textWho[f.Who])
 		if f.Store != nil {
@@ -300,7 +301,10 @@ func (d DiagnoseDoc) fixes(w *textWriter) {
 			}
 		}
 		for _, step := range f.Steps {
-			w.line("      - ", term.Safe(step))
+			if !slices.Contains(said[f.ID], step) {
+				w.line("      - ", term.Safe(step))
+				said[f.ID] = append(said[f.ID], step)
+			}
 		}
 	}
 	if len(d.NotRecommended) == 0 {

@@ -35,27 +35,32 @@ func NewEnvDoc(dialect, dir string) EnvDoc {
 
 // envDialects are the ways in which variables are set, the first being the
 // default. A value is a path or a list of options, and may hold anything but
-// line breaks, which are refused before.
+// line breaks, which are refused before. What a dialect has no way to write
+// gives "", and so does what its readers take differently.
 var envDialects = []struct {
 	name   string
 	before func(d EnvDoc) []string
 	line   func(name, value string) string
+	image  bool // it is for a container, which has the files in a directory of its own
 }{
-	{"sh", nil, func(name, value string) string { return "export " + name + "=" + quoteSh(value) }},
-	{"fish", nil, func(name, value string) string {
+	{name: "sh", line: func(name, value string) string { return "export " + name + "=" + quoteSh(value) }},
+	{name: "fish", line: func(name, value string) string {
 		return "set -gx " + name + " '" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "'"
 	}},
-	{"powershell", nil, func(name, value string) string {
+	{name: "powershell", line: func(name, value string) string {
 		// Its single quotes are four characters.
 		return "$env:" + name + " = '" + strings.NewReplacer("'", "''", "\u2018", "\u2018\u2018", "\u2019", "\u2019\u2019", "\u201a", "\u201a\u201a", "\u201b", "\u201b\u201b").Replace(value) + "'"
 	}},
-	{"cmd", nil, func(name, value string) string {
-		return `set "` + name + "=" + strings.ReplaceAll(value, "%", "%%") + `"`
+	{name: "cmd", line: func(name, value string) string {
+		if strings.Contains(value, `"`) {
+			return ""
+		}
+		return `@set "` + name + "=" + strings.ReplaceAll(value, "%", "%%") + `"`
 	}},
-	{"systemd", func(EnvDoc) []string { return []string{"[Service]"} }, func(name, value string) string {
+	{name: "systemd", before: func(EnvDoc) []string { return []string{"[Service]"} }, line: func(name, value string) string {
 		return `Environment="` + name + "=" + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "%", "%%").Replace(value) + `"`
 	}},
-	{"dockerfile", func(d EnvDoc) []string {
+	{name: "dockerfile", image: true, before: func(d EnvDoc) []string {
 		lines := []string{"# the files are in " + store.Printable(d.Dir) + ": copy them beside the Dockerfile"}
 		var names []string
 		for _, file := range d.Files {
@@ -64,24 +69,43 @@ var envDialects = []struct {
 			}
 			names = append(names, path.Base(file))
 		}
-		return append(lines, "COPY "+strings.Join(names, " ")+" "+dockerDir+"/")
-	}, func(name, value string) string {
+		return append(lines, "COPY "+strings.Join(names, " ")+" "+imageDir+"/")
+	}, line: func(name, value string) string {
 		return "ENV " + name + `="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`).Replace(value) + `"`
 	}},
-	{"env-file", nil, func(name, value string) string { return name + "=" + value }}, // of docker run: nothing is quoted
-	{"dotenv", nil, func(name, value string) string {
-		if !strings.ContainsAny(value, " #'\"\\$`") {
+	{name: "env-file", image: true, line: func(name, value string) string { return name + "=" + value }}, // of docker run: nothing is quoted
+	{name: "dotenv", line: func(name, value string) string {
+		// There are many readers, and shells among them. Of escapes, some take none
+		// and some take them between single quotes as well, as some do variables.
+		switch {
+		case strings.ContainsRune(value, '$') || strings.Contains(value, `\\`) || strings.HasSuffix(value, `\`):
+			return ""
+		case !strings.ContainsFunc(value, func(r rune) bool {
+			return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-:,=+@%", r))
+		}):
 			return name + "=" + value
-		}
-		if !strings.Contains(value, "'") {
+		case !strings.Contains(value, "'"):
 			return name + "='" + value + "'"
+		case !strings.ContainsAny(value, "\"\\`"):
+			return name + `="` + value + `"`
 		}
-		return name + `="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`").Replace(value) + `"`
+		return ""
 	}},
 }
 
-// dockerDir is where an image has the files.
-const dockerDir = "/etc/certtrust"
+// EnvForImage reports whether a dialect is for a container and not for this
+// machine: it has other programs, and nothing of the caller's environment.
+func EnvForImage(dialect string) bool {
+	for _, d := range envDialects {
+		if d.name == dialect {
+			return d.image
+		}
+	}
+	return false
+}
+
+// imageDir is where a container has the files.
+const imageDir = "/etc/certtrust"
 
 func quoteSh(value string) string { return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'" }
 
@@ -106,16 +130,20 @@ func (d EnvDoc) Text(s *term.Streams) error {
 		}
 		for _, v := range d.Variables {
 			value := v.Value
-			if dialect.name == "dockerfile" && v.Name == "WGETRC" {
-				continue // it is this machine's user's
+			if dialect.image {
+				if v.Name == "WGETRC" {
+					continue // it is this machine's user's
+				}
+				value = strings.ReplaceAll(value, d.Dir, imageDir)
 			}
-			if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }) || dialect.name == "cmd" && strings.Contains(value, `"`) {
-				return store.Because(store.ErrUnsupported, "%s cannot be written for %s: its value holds what that cannot hold", v.Name, dialect.name)
+			line := ""
+			if !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+				line = dialect.line(v.Name, value)
 			}
-			if dialect.name == "dockerfile" {
-				value = strings.ReplaceAll(value, d.Dir, dockerDir)
+			if line == "" {
+				return store.Because(store.ErrUnsupported, "%s cannot be written for %s: its value holds what that cannot hold: %s", v.Name, dialect.name, store.Printable(value))
 			}
-			lines = append(lines, dialect.line(v.Name, value))
+			lines = append(lines, line)
 		}
 		for _, line := range lines {
 			if _, err := fmt.Fprintln(s.Out, line); err != nil {
@@ -137,6 +165,9 @@ func (d EnvDoc) tell(s *term.Streams) {
 		if v.Note != "" {
 			s.Noticef("%s: %s", v.Name, v.Note)
 		}
+	}
+	if d.dialect == "env-file" {
+		s.Noticef("the container has to have the files: docker run --volume %s --env-file FILE ...", store.Printable(quoteSh(d.Dir+":"+imageDir+":ro")))
 	}
 	for _, u := range d.Unmended {
 		s.Noticef("%s: not by a variable: %s (%s)", u.Title, u.Why, u.Hint)

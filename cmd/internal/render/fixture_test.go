@@ -34,6 +34,12 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(printVar) != "" {
+		if err := printEnvironment(); err != nil {
+			os.Exit(1)
+		}
+		return
+	}
 	// The width of some characters depends on the locale.
 	text.OverrideRuneWidthEastAsianWidth(false)
 	os.Exit(m.Run())

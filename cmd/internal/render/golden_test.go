@@ -78,6 +78,8 @@ func docs(t *testing.T) map[string]Doc {
 		{Info: followInfo, Reasons: nil},
 		{Info: jdkInfo, Reasons: []string{"/opt is looked through"}},
 	}
+	otherInfo := info("java:/opt/jdk-25/lib/security/cacerts", "JDK 25", store.ScopeSystem)
+	stores = append(stores, StoreRecord{Info: otherInfo, Reasons: []string{"/opt is looked through"}})
 	elsewhere := []string{"no Chromium: /home/ann/.pki/nssdb is not there"}
 
 	in := []Holding{
@@ -185,9 +187,9 @@ func docs(t *testing.T) map[string]Doc {
 	yes, no, unknown := clients.Outcome{Verdict: clients.Accepts}, clients.Outcome{Verdict: clients.Refuses, Words: "no\x1b[31m"}, clients.Outcome{Verdict: clients.Unknown, Words: "it took too long"}
 	for _, c := range []VerifyClient{
 		{Answer: clients.Answer{Client: "curl", Title: "curl", Program: "/usr/bin/curl", Version: "curl 8", Clean: yes, Own: yes, Control: no, OwnControl: no}},
-		{Answer: clients.Answer{Client: "openssl", Title: "OpenSSL", Clean: no, Own: yes, Control: no, OwnControl: no}, Because: []string{"SSL_CERT_FILE: SSL_CERT_FILE"}},
+		{Answer: clients.Answer{Client: "openssl", Title: "OpenSSL", Clean: no, Own: yes, Control: no, OwnControl: no}, Because: []string{"SSL_CERT_FILE"}},
 		{Answer: clients.Answer{Client: "node", Title: "Node.js", Clean: no, Own: no, Control: no, OwnControl: no}},
-		{Answer: clients.Answer{Client: "git", Title: "Git", Clean: yes, Own: yes, Control: no, OwnControl: yes}, Because: []string{"GIT_SSL_NO_VERIFY: GIT_SSL_NO_VERIFY"}},
+		{Answer: clients.Answer{Client: "git", Title: "Git", Clean: yes, Own: yes, Control: no, OwnControl: yes}, Because: []string{"/home/ann/.gitconfig:2: http.sslVerify"}},
 		{Answer: clients.Answer{Client: "java", Title: "Java", Clean: unknown, Own: unknown, Control: unknown, OwnControl: unknown}},
 		{Answer: clients.Answer{Client: "deno", Title: "Deno", Absent: true, Clean: clients.Outcome{Verdict: clients.Unknown, Words: "it is not installed"}}},
 	} {
@@ -195,7 +197,7 @@ func docs(t *testing.T) map[string]Doc {
 	}
 
 	env := func(dialect string) EnvDoc {
-		d := NewEnvDoc(dialect, "/home/o'neil $x/env")
+		d := NewEnvDoc(dialect, "/home/o'neil x/env")
 		d.Roots = []EnvRoot{{c.root.SHA256, c.root.Label()}}
 		d.Files = []string{d.Dir + "/merged.pem", d.Dir + "/merged.jks"}
 		d.Variables = []clients.Variable{

@@ -30,11 +30,34 @@ type Doc interface {
 	Text(s *term.Streams) error
 }
 
-// formats are the ways to write a [Doc].
-var formats = []struct {
+// format is a way to write a document.
+type format[D any] struct {
 	name  string
-	write func(s *term.Streams, d Doc) error
-}{
+	write func(s *term.Streams, d D) error
+}
+
+// formatNames returns the names of formats.
+func formatNames[D any](list []format[D]) []string {
+	var names []string
+	for _, f := range list {
+		names = append(names, f.name)
+	}
+	return names
+}
+
+// writeAs writes a document in the format of a name; "" is the first one. The
+// error for an unknown one is [store.ErrInput].
+func writeAs[D any](s *term.Streams, list []format[D], name string, d D) error {
+	for _, f := range list {
+		if f.name == name || name == "" {
+			return f.write(s, d)
+		}
+	}
+	return unknownFormat(name, formatNames(list))
+}
+
+// formats are the ways to write any [Doc].
+var formats = []format[Doc]{
 	{"table", func(s *term.Streams, d Doc) error { return d.Text(s) }},
 	{"json", func(s *term.Streams, d Doc) error { return JSON(s.Out, d) }},
 	{"jsonl", func(s *term.Streams, d Doc) error { return JSONLine(s.Out, d) }},
@@ -42,24 +65,11 @@ var formats = []struct {
 
 // Formats returns the names of the formats that [Write] knows, the default
 // first.
-func Formats() []string {
-	var names []string
-	for _, f := range formats {
-		names = append(names, f.name)
-	}
-	return names
-}
+func Formats() []string { return formatNames(formats) }
 
 // Write writes a document in a format; "" is the first of [Formats]. The error
 // for an unknown one is [store.ErrInput].
-func Write(s *term.Streams, format string, d Doc) error {
-	for _, f := range formats {
-		if f.name == format || format == "" {
-			return f.write(s, d)
-		}
-	}
-	return unknownFormat(format, Formats())
-}
+func Write(s *term.Streams, format string, d Doc) error { return writeAs(s, formats, format, d) }
 
 func unknownFormat(name string, known []string) error {
 	return store.Because(store.ErrInput, "unknown format %q: not one of %s", store.Printable(name), strings.Join(known, ", "))

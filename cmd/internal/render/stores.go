@@ -57,18 +57,19 @@ func (d StoresDoc) Text(s *term.Streams) error {
 	}
 	if d.Verbose {
 		w := textWriter{s: s}
-		// What is found together is found for the same reasons.
-		for i := 0; i < len(d.Stores); {
-			n := i + 1
-			for n < len(d.Stores) && slices.Equal(d.Stores[n].Reasons, d.Stores[i].Reasons) {
-				n++
+		for i, st := range d.Stores {
+			// One look finds all of a kind: its reasons are told once.
+			same := func(o StoreRecord) bool { return slices.Equal(o.Reasons, st.Reasons) }
+			if slices.ContainsFunc(d.Stores[:i], same) {
+				continue
 			}
 			var ids []string
-			for _, st := range d.Stores[i:n] {
-				ids = append(ids, string(st.ID))
+			for _, o := range d.Stores[i:] {
+				if same(o) {
+					ids = append(ids, string(o.ID))
+				}
 			}
-			w.section(strings.Join(ids, ", "), d.Stores[i].Reasons)
-			i = n
+			w.section(strings.Join(ids, ", "), st.Reasons)
 		}
 		w.section("not found", d.Reasons)
 		if w.err != nil {

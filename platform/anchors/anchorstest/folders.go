@@ -43,7 +43,7 @@ func Layouts() []Layout {
 	return []Layout{
 		p11("fedora", "/usr/bin/update-ca-trust", "DEST=/etc/pki/ca-trust/extracted", "ID=fedora", "/etc/pki/ca-trust/source", "/usr/share/pki/ca-trust-source",
 			"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/pki/ca-trust/extracted/pem/email-ca-bundle.pem"),
-		p11("suse", "/usr/sbin/update-ca-certificates", "statedir=/var/lib/ca-certificates", "ID=opensuse-leap\nID_LIKE=\"suse opensuse\"", "/etc/pki/trust", "/usr/share/pki/trust",
+		p11("suse", "/usr/sbin/update-ca-certificates", "hooksdir2=/usr/lib/ca-certificates/update.d", "ID=opensuse-leap\nID_LIKE=\"suse opensuse\"", "/etc/pki/trust", "/usr/share/pki/trust",
 			"/var/lib/ca-certificates/ca-bundle.pem"),
 		p11("arch", "/usr/bin/update-ca-trust", "DEST=/etc/ca-certificates/extracted", "ID=arch", "/etc/ca-certificates/trust-source", "/usr/share/ca-certificates/trust-source",
 			"/etc/ca-certificates/extracted/tls-ca-bundle.pem", "/etc/ca-certificates/extracted/email-ca-bundle.pem"),
