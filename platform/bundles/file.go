@@ -32,6 +32,7 @@ type options struct {
 	// managed is by whom it is owned, "" if by nobody: it is then only changed by
 	// name.
 	managed string
+	fixed   string // why it is only read, "" if it is not
 }
 
 // File is a file of certificates: a [store.Editor] if it is PEM.
@@ -95,6 +96,8 @@ func (f *File) obstacles() (read, write *store.Obstacle) {
 	}
 	dir := path.Dir(f.path)
 	switch {
+	case f.o.fixed != "":
+		write = &store.Obstacle{Kind: store.ReadOnly, Text: f.o.fixed}
 	case f.o.managed != "":
 		write = &store.Obstacle{Kind: store.Managed, Text: f.o.managed + " owns it, and an update puts its own in its place", Hint: "certtrust env makes its programs trust more; or name it: --store " + store.ShellWord(string(f.info.ID))}
 	case !f.host.Live:

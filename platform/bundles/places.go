@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/platform/toml"
 	"github.com/certtrust/certtrust/store"
 )
 
@@ -19,6 +20,8 @@ type place struct {
 	title    string
 	managed  string // who owns them, "" = whoever put them there
 	readers  []string
+	registry bool   // the directory tells which registry they are for
+	fixed    string // why they are only read
 }
 
 var places = []place{
@@ -38,10 +41,69 @@ var places = []place{
 		title: "RubyGems", managed: "RubyGems", readers: []string{"gem, beside what OpenSSL has"}},
 	{patterns: []string{"~/.nvm/versions/node/*/lib/node_modules/*/cacert.pem", "/usr/share/php/composer/ca-bundle/res/cacert.pem", "/usr/share/php/Composer/CaBundle/../res/cacert.pem", "~/.composer/vendor/composer/ca-bundle/res/cacert.pem", "~/.config/composer/vendor/composer/ca-bundle/res/cacert.pem"},
 		title: "Composer", managed: "Composer", readers: []string{"Composer, where the system has no bundle"}},
-	{patterns: []string{"/etc/docker/certs.d/*/*.crt", "~/.docker/certs.d/*/*.crt", "~/.config/docker/certs.d/*/*.crt"}, title: "Docker, for one registry", readers: []string{"Docker"}},
-	{patterns: []string{"/etc/containers/certs.d/*/*.crt", "~/.config/containers/certs.d/*/*.crt"}, title: "Podman, for one registry", readers: []string{"Podman, Skopeo, Buildah"}},
-	{patterns: []string{"/etc/containerd/certs.d/*/*.crt", "/etc/containerd/certs.d/*/*.pem"}, title: "containerd, for one registry", readers: []string{"containerd"}},
+	{patterns: []string{"/etc/docker/certs.d/*/*.crt", "~/.docker/certs.d/*/*.crt", "~/.config/docker/certs.d/*/*.crt"}, title: "Docker", readers: []string{"Docker", "Podman, Skopeo, Buildah, if they have none of their own"}, registry: true},
+	{patterns: []string{"/etc/containers/certs.d/*/*.crt", "/usr/share/containers/certs.d/*/*.crt", "~/.config/containers/certs.d/*/*.crt"}, title: "Podman", readers: []string{"Podman, Skopeo, Buildah"}, registry: true},
+	{patterns: []string{"/etc/containerd/certs.d/*/" + hostsFile, "/etc/containerd/certs.d/*/*.crt"}, title: "containerd", readers: []string{"containerd"}, registry: true},
+	// Each is a certificate of its own. What is in "ca" beside it is no anchor, in
+	// "my" are keys, and "disallowed" .NET refuses to open if there is anything in it
+	// (dotnet/runtime, OpenSslDirectoryBasedStoreProvider).
+	{patterns: []string{"~/.dotnet/corefx/cryptography/x509stores/root/*.pfx"}, title: ".NET, for this user", readers: []string{".NET, beside what the system has"},
+		fixed: "it is .NET's own, in a form that is only read here: X509Store changes it, from a program or PowerShell"},
 	{patterns: []string{"~/.postgresql/root.crt"}, title: "PostgreSQL's clients", readers: []string{"psql and what uses libpq"}},
+}
+
+// hostsFile is what containerd heeds in place of the other files beside it.
+const hostsFile = "hosts.toml"
+
+// found is a file, and the registries that it is for.
+type found struct {
+	path       string
+	registries []string
+}
+
+// files returns what a place has.
+func (p place) files(ctx context.Context, h *host.Host, because func(string, ...any)) (out []found) {
+	add := func(file, registry string) {
+		i := slices.IndexFunc(out, func(o found) bool { return o.path == file })
+		if i < 0 {
+			i, out = len(out), append(out, found{path: file})
+		}
+		if p.registry && !slices.Contains(out[i].registries, registry) {
+			out[i].registries = append(out[i].registries, registry)
+		}
+	}
+	heeded := map[string]bool{} // directories with a hosts.toml
+	for _, pattern := range p.patterns {
+		for _, file := range glob(ctx, h, pattern) {
+			dir := path.Dir(file)
+			registry := or(toml.Registry(path.Base(dir)), "every other registry")
+			switch {
+			case path.Base(file) != hostsFile && !heeded[dir]:
+				add(file, registry)
+			case path.Base(file) != hostsFile:
+				if !slices.ContainsFunc(out, func(o found) bool { return o.path == file }) {
+					because("%s (%s) is read by nobody: %s beside it does not name it", store.Printable(file), p.title, hostsFile)
+				}
+			default:
+				data, err := h.ReadFile(file, 1<<20)
+				if err != nil || len(data) == 0 {
+					continue
+				}
+				settings, err := toml.Hosts(string(data))
+				if err != nil {
+					because("%s is not heeded, for it is no TOML: %v", store.Printable(file), err)
+					continue
+				}
+				heeded[dir] = true
+				for _, s := range settings {
+					if s = s.In(dir); s.Name == "ca" {
+						add(s.Text, or(s.Server, registry))
+					}
+				}
+			}
+		}
+	}
+	return out
 }
 
 // pythons are the places of a package in every Python environment.
@@ -117,32 +179,34 @@ func detect(ctx context.Context, h *host.Host, user bool) (out []store.Store, re
 	}
 	seen := map[string]bool{}
 	for _, p := range places {
-		for _, pattern := range p.patterns {
-			for _, file := range glob(ctx, h, pattern) {
-				info, err := h.Stat(file)
-				if err != nil || !info.Mode().IsRegular() {
-					continue
-				}
-				resolved, err := h.Resolve(file)
-				if err != nil || own(file) != user || seen[resolved] || len(out) >= maxFound {
-					continue
-				}
-				seen[resolved] = true
-				switch {
-				case slices.Contains(system, resolved):
-					because("%s (%s) follows the system: it is the system's own bundle", store.Printable(file), p.title)
-					continue
-				case patched(h, file):
-					because("%s (%s) is read by nobody: the distribution has its package follow the system", store.Printable(file), p.title)
-					continue
-				}
-				o := options{title: p.title, scope: store.ScopeSystem, readers: p.readers, managed: p.managed}
-				if user {
-					o.scope, o.owner = store.ScopeUser, h.User.Name
-				}
-				because("%s (%s) does not follow the system", store.Printable(file), p.title)
-				out = append(out, openFile(h, resolved, o))
+		for _, f := range p.files(ctx, h, because) {
+			file, title := f.path, p.title
+			if len(f.registries) > 0 {
+				title += ", for " + store.Printable(strings.Join(f.registries, ", "))
 			}
+			info, err := h.Stat(file)
+			if err != nil || !info.Mode().IsRegular() {
+				continue
+			}
+			resolved, err := h.Resolve(file)
+			if err != nil || own(file) != user || seen[resolved] || len(out) >= maxFound {
+				continue
+			}
+			seen[resolved] = true
+			switch {
+			case slices.Contains(system, resolved):
+				because("%s (%s) follows the system: it is the system's own bundle", store.Printable(file), title)
+				continue
+			case patched(h, file):
+				because("%s (%s) is read by nobody: the distribution has its package follow the system", store.Printable(file), title)
+				continue
+			}
+			o := options{title: title, scope: store.ScopeSystem, readers: p.readers, managed: p.managed, fixed: p.fixed}
+			if user {
+				o.scope, o.owner = store.ScopeUser, h.User.Name
+			}
+			because("%s (%s) does not follow the system", store.Printable(file), title)
+			out = append(out, openFile(h, resolved, o))
 		}
 	}
 	if len(out) == 0 {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/storetest"
 )
@@ -63,6 +65,80 @@ func TestPlaces(t *testing.T) {
 		if !strings.Contains(strings.Join(why, "\n"), part) {
 			t.Errorf("%q is not among the reasons %q", part, why)
 		}
+	}
+}
+
+// Files for single registries are told with the registry. What containerd reads
+// its settings say, if there are any that can be read, and not what lies beside.
+func TestRegistries(t *testing.T) {
+	b := newBox(t)
+	pem := string(storetest.NewCA(t).PEM())
+	certs := "/etc/containerd/certs.d"
+	for file, text := range map[string]string{
+		"/etc/docker/certs.d/r.example:5000/ca.crt": pem,
+		certs + "/a.example_5000_/ca.crt":           pem,
+		certs + "/b.example/hosts.toml":             "server = 'https://b.example'\nca = 'own.pem'\n[host.'https://mirror.example:8443/v2']\nca = [\"own.pem\", \"/srv/more.pem\"]\n",
+		certs + "/b.example/own.pem":                pem,
+		certs + "/b.example/other.crt":              pem,
+		certs + "/c.example/hosts.toml":             "ca = 'own.pem\n",
+		certs + "/c.example/ca.crt":                 pem,
+		certs + "/_default/hosts.toml":              "ca = '/srv/all.pem'\n",
+		"/srv/more.pem":                             pem,
+		"/srv/all.pem":                              pem,
+	} {
+		b.write(file, text)
+	}
+	want := map[store.ID]string{
+		"file:/etc/docker/certs.d/r.example:5000/ca.crt":      "Docker, for r.example:5000",
+		"file:/etc/containerd/certs.d/a.example_5000_/ca.crt": "containerd, for a.example:5000",
+		"file:/etc/containerd/certs.d/b.example/own.pem":      "containerd, for b.example, mirror.example:8443",
+		"file:/srv/more.pem":                                  "containerd, for mirror.example:8443",
+		"file:/etc/containerd/certs.d/c.example/ca.crt":       "containerd, for c.example",
+		"file:/srv/all.pem":                                   "containerd, for every other registry",
+	}
+	stores, why := DetectSystem(t.Context(), b.host)
+	got := map[store.ID]string{}
+	for _, s := range stores {
+		got[s.Info().ID] = s.Info().Title
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	for _, part := range []string{"b.example/other.crt (containerd) is read by nobody", "c.example/hosts.toml is not heeded"} {
+		if !strings.Contains(strings.Join(why, "\n"), part) {
+			t.Errorf("%q is not among the reasons %q", part, why)
+		}
+	}
+}
+
+// What .NET trusts for a user is listed, as .NET writes it, and only read. Of its
+// other directories none holds anchors.
+func TestDotNet(t *testing.T) {
+	b := newBox(t)
+	data, err := os.ReadFile("../../testdata/formats/p12-empty-password.p12")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := "/home/user/.dotnet/corefx/cryptography/x509stores/"
+	for _, name := range []string{"root/0123456789ABCDEF.pfx", "ca/0123456789ABCDEF.pfx", "my/0123456789ABCDEF.pfx"} {
+		b.write(at+name, string(data))
+	}
+	stores, _ := DetectUser(t.Context(), b.host)
+	if len(stores) != 1 || stores[0].Info().ID != store.ID("file:"+at+"root/0123456789ABCDEF.pfx") {
+		t.Fatalf("%d stores", len(stores))
+	}
+	if w := stores[0].(*File).Named().Info().Access.Write; w == nil || w.Kind != store.ReadOnly {
+		t.Errorf("it may be written: %+v", w)
+	}
+	n := 0
+	for e, err := range stores[0].Entries(t.Context()) {
+		if err != nil || len(e.Trust) == 0 {
+			t.Errorf("%+v, %v", e, err)
+		}
+		n++
+	}
+	if n == 0 {
+		t.Error("nothing is listed")
 	}
 }
 

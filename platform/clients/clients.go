@@ -64,7 +64,7 @@ type candidate struct {
 }
 
 // slot is what there is one setting of.
-type slot struct{ client, topic, only string }
+type slot struct{ client, topic, only, value string }
 
 func (c *collector) readEnviron(environ []string) {
 	for _, pair := range environ {
@@ -126,6 +126,9 @@ func (c *collector) readFile(f file) {
 			continue
 		}
 		for _, s := range f.parse(data) {
+			if f.beside != nil {
+				f.beside(&s, path.Dir(p))
+			}
 			for i := range f.rules {
 				r := &f.rules[i]
 				if (r.section == "" || r.section == s.section) && slices.Contains(r.names, s.name) {
@@ -146,6 +149,10 @@ func (c *collector) places(f file) (found []string) {
 		if !ok || slices.Contains(found, at) {
 			continue
 		}
+		if strings.Contains(at, "*") {
+			found = append(found, c.glob(at)...)
+			continue
+		}
 		if last := len(found) - 1; p.instead && last >= 0 && !strings.HasPrefix(found[last], "/etc/") {
 			if _, err := c.h.Stat(at); err != nil {
 				continue
@@ -153,6 +160,27 @@ func (c *collector) places(f file) (found []string) {
 			found = found[:last]
 		}
 		found = append(found, at)
+	}
+	return found
+}
+
+// maxMatches is how many files a pattern is taken to name.
+const maxMatches = 1000
+
+// glob returns the files that a pattern names, in which one part is for any name.
+func (c *collector) glob(pattern string) (found []string) {
+	before, _, _ := strings.Cut(pattern, "*")
+	dir := path.Dir(before + "x")
+	rest := strings.TrimPrefix(pattern[len(dir):], "/")
+	part, rest, _ := strings.Cut(rest, "/")
+	entries, err := c.h.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		if ok, _ := path.Match(part, e.Name()); ok && len(found) < maxMatches {
+			found = append(found, path.Join(dir, e.Name(), rest))
+		}
 	}
 	return found
 }
@@ -255,7 +283,10 @@ func (c *collector) apply(r *rule, s setting, source string) {
 
 // add puts a candidate in the place of what was set before.
 func (c *collector) add(n candidate) {
-	key := slot{n.Client, n.rule.topic, n.Only}
+	key := slot{n.Client, n.rule.topic, n.Only, ""}
+	if n.rule.each {
+		key.value = n.Value
+	}
 	if i, ok := c.heeded[key]; ok {
 		if n.rule.weak && !c.found[i].empty {
 			return

@@ -221,6 +221,17 @@ cargo /home/user/.cargo/config.toml:4 cainfo=/my.pem replaces 1`},
 		{"Docker", map[string]string{"/etc/docker/daemon.json": "{\n \"insecure-registries\": [\"10.0.0.0/8\", \"r.example:5000\"]}"}, "", `
 docker /etc/docker/daemon.json:2 insecure-registries=10.0.0.0/8 disables for 10.0.0.0/8
 docker /etc/docker/daemon.json:2 insecure-registries=r.example:5000 disables for r.example:5000`},
+		{"containerd", map[string]string{"/etc/containerd/certs.d/r.example_5000_/hosts.toml": "server = \"https://r.example:5000\"\nca = ['/my.pem', 'ca.crt']\n\n[host.\"https://mirror.example/v2\"]\nca = \"gone.crt\"\nskip_verify = true\n",
+			"/etc/containerd/certs.d/r.example_5000_/ca.crt": pem, "/etc/containerd/certs.d/_default/hosts.toml": "skip_verify = true", "/etc/containerd/certs.d/b.example/hosts.toml": "skip_verify = true\n= damaged", "/my.pem": pem}, "", `
+containerd /etc/containerd/certs.d/_default/hosts.toml:1 skip_verify=true disables
+containerd /etc/containerd/certs.d/r.example_5000_/hosts.toml:2 ca=/my.pem adds for r.example:5000 1
+containerd /etc/containerd/certs.d/r.example_5000_/hosts.toml:2 ca=/etc/containerd/certs.d/r.example_5000_/ca.crt adds for r.example:5000 1
+containerd /etc/containerd/certs.d/r.example_5000_/hosts.toml:5 ca=/etc/containerd/certs.d/r.example_5000_/gone.crt adds for mirror.example !
+containerd /etc/containerd/certs.d/r.example_5000_/hosts.toml:6 skip_verify=true disables for mirror.example`},
+		{"Podman", map[string]string{"/etc/containers/registries.conf": "unqualified-search-registries = ['docker.io']\n[[registry]]\nlocation = \"a.example:5000/team\"\ninsecure = true\n[[registry.mirror]]\nlocation = 'm.example'\ninsecure = true\n[[registry]]\nprefix = \"b.example\"\nlocation = 'c.example'\ninsecure = true\n",
+			"/etc/containers/registries.conf.d/50-mine.conf": "[[registry]]\nlocation = 'b.example'\ninsecure = false\n"}, "", `
+podman /etc/containers/registries.conf:4 insecure=true disables for a.example:5000
+podman /etc/containers/registries.conf:7 insecure=true disables for m.example`},
 		{"AWS", map[string]string{"/home/user/.aws/config": "[default]\nregion = x\nca_bundle = /my.pem\n", "/my.pem": pem}, "", `
 aws /home/user/.aws/config:3 ca_bundle=/my.pem replaces 1`},
 		{"Python 2", nil, "PYTHONHTTPSVERIFY=0", `

@@ -3,6 +3,8 @@ package clients
 import (
 	"encoding/json"
 	"strings"
+
+	"github.com/certtrust/certtrust/platform/toml"
 )
 
 // What is read at most.
@@ -231,6 +233,43 @@ func parseDocker(data []byte) (out []setting) {
 	line := 1 + strings.Count(string(data[:max(0, strings.Index(string(data), `"insecure-registries"`))]), "\n")
 	for _, r := range doc.Registries[:min(len(doc.Registries), 1000)] {
 		out = append(out, setting{name: "insecure-registries", value: r, line: line})
+	}
+	return out
+}
+
+// parseContainerd reads a hosts.toml; one that is none containerd passes over, too.
+func parseContainerd(data []byte) (out []setting) {
+	hosts, _ := toml.Hosts(string(data))
+	for _, h := range hosts {
+		out = append(out, setting{name: h.Name, only: h.Server, value: h.Text, line: h.Line})
+	}
+	return out
+}
+
+// ofRegistry is for what parseContainerd has read.
+func ofRegistry(s *setting, dir string) {
+	h := toml.Host{Server: s.only, Name: s.name, Text: s.value}.In(dir)
+	s.only, s.value = h.Server, h.Text
+}
+
+// parseRegistries reads registries.conf of its second version.
+func parseRegistries(data []byte) (out []setting) {
+	values, err := toml.Read(string(data))
+	if err != nil {
+		return nil
+	}
+	table := func(v toml.Value) string { return strings.Join(v.Keys[:len(v.Keys)-1], "\x00") }
+	last := func(v toml.Value) string { return v.Keys[len(v.Keys)-1] }
+	of := map[string]string{} // which registry a table is about
+	for _, v := range values {
+		if v.Keys[0] == "registry" && (last(v) == "prefix" && v.Text != "" || last(v) == "location" && of[table(v)] == "") {
+			of[table(v)] = v.Text
+		}
+	}
+	for _, v := range values {
+		if only := of[table(v)]; only != "" && last(v) == "insecure" {
+			out = append(out, setting{name: "insecure", only: toml.Address(only), value: v.Text, line: v.Line})
+		}
 	}
 	return out
 }

@@ -20,6 +20,7 @@ type rule struct {
 	unless    string   // a variable that takes its place
 	evenEmpty bool     // it counts when it is empty, too
 	weak      bool     // what is set already counts more
+	each      bool     // every value counts, and not the last alone
 	// take decides on the value and what it does: nothing if it is not ok,
 	// and "" takes back what was set before.
 	take func(s setting) (value string, effect diagnose.OverrideKind, ok bool)
@@ -126,16 +127,18 @@ type place struct {
 type file struct {
 	about   string
 	clients []string
-	places  []place // from the weakest to the strongest
+	places  []place // from the weakest to the strongest; * stands for any name
 	parse   func(data []byte) []setting
-	rules   []rule
+	// beside says more of a setting by the directory that the file is in.
+	beside func(s *setting, dir string)
+	rules  []rule
 	// beforeEnv tells that it counts more than the environment.
 	beforeEnv bool
 }
 
 // files are the files of settings of programs. Those of curl, wget, npm, pip,
-// Git, AWS and Cargo were tried with the program itself; those of Yarn, conda
-// and Docker, and wget's ca_directory, are from the documentation.
+// Git, AWS and Cargo were tried with the program itself; those of Yarn, conda,
+// Docker, containerd and Podman, and wget's ca_directory, are from the documentation.
 var files = []file{
 	{about: "curl's settings", clients: []string{"curl"}, parse: parseCurl, beforeEnv: true,
 		places: []place{{path: "~/.curlrc"}, {path: "$XDG_CONFIG_HOME/.curlrc", instead: true}, {path: "$CURL_HOME/.curlrc", instead: true}},
@@ -203,6 +206,18 @@ var files = []file{
 		rules: []rule{
 			{names: []string{"insecure-registries"}, clients: []string{"docker"}, topic: verify, effect: diagnose.Disables, everyHost: value},
 		}},
+	{about: "containerd's settings for a registry", clients: []string{"containerd"}, parse: parseContainerd, beside: ofRegistry,
+		places: []place{{path: "/etc/containerd/certs.d/*/hosts.toml"}},
+		rules: []rule{
+			{names: []string{"ca"}, clients: []string{"containerd"}, topic: more, effect: diagnose.Adds, reads: fromFile, each: true},
+			{names: []string{"skip_verify"}, clients: []string{"containerd"}, topic: verify, take: on},
+		}},
+	{about: "the registries of Podman, Skopeo and Buildah", clients: []string{"podman"}, parse: parseRegistries,
+		places: []place{{path: "/usr/share/containers/registries.conf"}, {path: "/etc/containers/registries.conf"}, {path: "/etc/containers/registries.conf.d/*.conf"},
+			{path: "~/.config/containers/registries.conf"}, {path: "~/.config/containers/registries.conf.d/*.conf"}},
+		rules: []rule{
+			{names: []string{"insecure"}, clients: []string{"podman"}, topic: verify, take: on},
+		}},
 }
 
 // What settings mean.
@@ -225,6 +240,14 @@ var falsehoods = []string{"false", "no", "off", "0", "null", ""}
 // off is for what verifies unless it is switched off.
 func off(s setting) (string, diagnose.OverrideKind, bool) {
 	if !s.bare && slices.Contains(falsehoods, strings.ToLower(s.value)) {
+		return s.value, diagnose.Disables, true
+	}
+	return s.value, "", true
+}
+
+// on is for what verifies until it is told not to.
+func on(s setting) (string, diagnose.OverrideKind, bool) {
+	if s.value == "true" {
 		return s.value, diagnose.Disables, true
 	}
 	return s.value, "", true

@@ -86,25 +86,24 @@ func (s *Store) lock() string {
 	return path.Join(s.host.StateDir(scope), "java-"+store.FingerprintOf([]byte(path.Dir(s.path))).Short()+".lock")
 }
 
-// ask asks a person for the password, if one is needed, and refuses one that
-// does not fit. Only the reading of encrypted certificates needs it to plan.
+// ask asks a person for the password, if one is needed as far as is known by now,
+// and refuses one that does not fit. Only the reading of encrypted certificates
+// needs it to plan.
 func (s *Store) ask(ctx context.Context, toRead bool) error {
-	st, err := s.read()
-	if err != nil || !errors.Is(st.edit.Locked, store.ErrSecret) || toRead && !st.edit.Encrypted {
+	st := s.known()
+	if st == nil || !errors.Is(st.edit.Locked, store.ErrSecret) || toRead && !st.edit.Encrypted {
 		return nil // what is wrong is told by whoever reads it next
 	}
 	if s.mayAsk() {
 		if _, err := s.host.Secrets.Ask(ctx, string(s.info.ID), "Password of the keystore "+store.Printable(s.path)); err != nil {
 			return store.Because(store.ErrSecret, "%w", err)
 		}
-		if st, err = s.read(); err != nil {
-			return err
-		}
 	}
-	if err := st.edit.Locked; err != nil {
+	st, err := s.read()
+	if err != nil {
 		return err
 	}
-	return nil
+	return st.edit.Locked
 }
 
 // write puts the new keystore in the place of the old one and reads it back.

@@ -243,6 +243,13 @@ func (s *Store) decode(data []byte) (*state, error) {
 	return s.last, nil
 }
 
+// known returns what was read the last time, nil if it could not be.
+func (s *Store) known() *state {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
+}
+
 // debianPassword returns the password that an administrator of Debian has set
 // for the generated keystore.
 func debianPassword(h *host.Host) []byte {

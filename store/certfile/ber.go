@@ -1,6 +1,9 @@
 package certfile
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // maxNesting is how deep elements may be nested in BER. PKCS#7 and PKCS#12
 // have less than twenty levels.
@@ -11,11 +14,27 @@ const maxNesting = 64
 // not changed, so a certificate stays what it was signed as. ok is false if
 // the element is not whole.
 func asDER(data []byte) (der, rest []byte, ok bool) {
+	if e, rest, ok := next(data); ok && settled(e.full, 0) {
+		return e.full, rest, true
+	}
 	out, rest, changed, ok := definite(nil, data, 0)
 	if ok && !changed {
 		return data[:len(data)-len(rest)], rest, true
 	}
 	return out, rest, ok
+}
+
+// settled reports whether there is nothing in elements that [definite] would put
+// into another form, as in nearly all files, which need not be copied then.
+func settled(data []byte, depth int) bool {
+	for len(data) > 0 {
+		e, rest, ok := next(data)
+		if !ok || depth > maxNesting || e.tag == tagOctetString|0x20 || e.tag&0x20 != 0 && !settled(e.value, depth+1) {
+			return false
+		}
+		data = rest
+	}
+	return true
 }
 
 // definite appends the first element of data to dst, and tells whether that is
@@ -80,10 +99,18 @@ func pieces(data []byte) []byte {
 }
 
 // encode returns an element in DER.
-func encode(tag byte, parts ...[]byte) []byte {
+func encode(tag byte, parts ...[]byte) []byte { return wrap(tag, parts).join() }
+
+// rope is bytes in pieces, so that what goes around many certificates does not
+// copy them at each level: memory that is touched anew takes longer than
+// encrypting what is in it.
+type rope [][]byte
+
+// wrap returns an element in DER with these contents.
+func wrap(tag byte, parts ...rope) rope {
 	length := 0
 	for _, p := range parts {
-		length += len(p)
+		length += p.len()
 	}
 	head := []byte{tag, byte(length)}
 	if length >= 0x80 {
@@ -93,5 +120,26 @@ func encode(tag byte, parts ...[]byte) []byte {
 		}
 		head = append([]byte{tag, 0x80 | byte(len(digits))}, digits...)
 	}
-	return bytes.Join(append([][]byte{head}, parts...), nil)
+	return append(rope{head}, slices.Concat(parts...)...)
+}
+
+func (r rope) len() (n int) {
+	for _, piece := range r {
+		n += len(piece)
+	}
+	return n
+}
+
+func (r rope) join() []byte { return bytes.Join(r, nil) }
+
+// is reports whether these are the bytes of data.
+func (r rope) is(data []byte) bool {
+	for _, piece := range r {
+		rest, ok := bytes.CutPrefix(data, piece)
+		if !ok {
+			return false
+		}
+		data = rest
+	}
+	return len(data) == 0
 }

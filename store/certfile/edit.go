@@ -163,7 +163,7 @@ func editJKS(data []byte, passwords [][]byte) (*Edit, error) {
 	}
 	body, sum := data[:len(data)-jksDigest], data[len(data)-jksDigest:]
 	for _, p := range append(slices.Clone(passwords), nil) {
-		if bytes.Equal(jksSum(p, body), sum) {
+		if bytes.Equal(jksSum(p, rope{body}), sum) {
 			form.password = p
 			return e, nil
 		}
@@ -199,11 +199,11 @@ func (f *jksForm) entry(alias string, c *store.Cert, made time.Time) KeystoreEnt
 }
 
 func (f *jksForm) encode(entries []KeystoreEntry) ([]byte, error) {
-	out := binary.BigEndian.AppendUint32(bytes.Clone(f.head), uint32(len(entries)))
+	out := rope{binary.BigEndian.AppendUint32(slices.Clip(f.head), uint32(len(entries)))}
 	for _, e := range entries {
-		out = append(out, e.Raw...)
+		out = append(out, e.Raw)
 	}
-	return append(out, jksSum(f.password, out)...), nil
+	return append(out, jksSum(f.password, out)).join(), nil
 }
 
 // p12Form is a PKCS#12 file in DER.
@@ -218,6 +218,7 @@ type p12Form struct {
 // p12Part is a ContentInfo of the authenticated safe.
 type p12Part struct {
 	raw     []byte
+	content []byte // its SafeContents, decrypted
 	fixed   bool   // it stays as it is
 	sealed  bool   // it is encrypted, as follows
 	head    []byte // the elements before what is encrypted: version, and of the info type and algorithm
@@ -252,7 +253,7 @@ func editPKCS12(data []byte, passwords [][]byte, keys *derived) (*Edit, error) {
 		}
 		parts = rest
 		number := len(form.parts)
-		p, bags, err := openPart(r, keys, part, candidates)
+		p, held, err := openPart(r, keys, part, candidates)
 		if err != nil {
 			e.Encrypted, p.fixed = true, true
 			if e.Locked == nil && store.Code(err) != store.Code(store.ErrSecret) {
@@ -263,6 +264,7 @@ func editPKCS12(data []byte, passwords [][]byte, keys *derived) (*Edit, error) {
 		}
 		before := len(e.Entries)
 		certs, anchors := 0, 0
+		bags, _, _ := take(p.content, tagSequence)
 		for len(bags) > 0 {
 			bag, rest, ok := next(bags)
 			if !ok {
@@ -288,8 +290,7 @@ func editPKCS12(data []byte, passwords [][]byte, keys *derived) (*Edit, error) {
 			p.fixed = true // what is not public is not encrypted twice under one key
 		}
 		if !p.fixed {
-			again, err := p.encode(e.Entries[before:])
-			p.fixed = err != nil || !bytes.Equal(again, p.raw)
+			p.fixed = !safeContents(e.Entries[before:]).is(p.content) || !p.around(rope{held}).is(p.raw)
 		}
 		if !p.fixed && (anchors > 0 || certs > 0 && form.home < 0) {
 			if form.home < 0 || anchors > 0 {
@@ -305,7 +306,7 @@ func editPKCS12(data []byte, passwords [][]byte, keys *derived) (*Edit, error) {
 		form.home = len(form.parts)
 	}
 	if e.Locked == nil {
-		if again, err := form.encode(e.Entries); err != nil || !bytes.Equal(again, data) {
+		if again, err := form.wrap(e.Entries); err != nil || !again.is(data) {
 			e.Locked = store.Because(store.ErrUnsupported, "its encoding is unusual, and would not survive a change")
 		}
 	}
@@ -356,7 +357,7 @@ func (e *Edit) choose(r *reading, f *p12Form, safe []byte, candidates []password
 		algorithm, digest, _ := next(info)
 		name := string(slices.Concat(algorithm.full, rest))
 		if m, known := e.keys.makers[name]; known && e.keys.password != nil {
-			if value, _, ok := take(digest, tagOctetString); ok && hmac.Equal(m.sum(safe), value) {
+			if value, _, ok := take(digest, tagOctetString); ok && hmac.Equal(m.sum(rope{safe}), value) {
 				f.maker = m
 				return candidates
 			}
@@ -376,15 +377,16 @@ func (e *Edit) choose(r *reading, f *p12Form, safe []byte, candidates []password
 	return nil
 }
 
-// openPart opens a ContentInfo. With an error it is to be kept as it is.
-func openPart(r *reading, keys *derived, part element, candidates []password) (p p12Part, bags []byte, err error) {
+// openPart opens a ContentInfo, and returns also what it holds as it is there.
+// With an error it is to be kept as it is.
+func openPart(r *reading, keys *derived, part element, candidates []password) (p p12Part, held []byte, err error) {
 	p.raw = part.full
 	kind, content, _ := contentInfo(part.value)
 	if kind == oidData {
 		octets, _, ok := take(content, tagOctetString)
-		bags, _, isList := take(octets, tagSequence)
-		p.fixed = !ok || !isList
-		return p, bags, nil
+		_, _, isList := take(octets, tagSequence)
+		p.content, p.fixed = octets, !ok || !isList
+		return p, octets, nil
 	}
 	p.sealed = true
 	if kind != oidEncryptedData {
@@ -410,10 +412,10 @@ func openPart(r *reading, keys *derived, part element, candidates []password) (p
 			}
 		}
 		if out, err = p.cryptor.decrypt(e.value); err == nil {
-			list, after, ok := take(out, tagSequence)
+			_, after, ok := take(out, tagSequence)
 			if der, _, whole := asDER(out); ok && whole && len(after) == 0 && bytes.Equal(der, out) {
-				keys.cryptors[string(algorithm.value)] = p.cryptor
-				return p, list, nil
+				keys.cryptors[string(algorithm.value)], p.content = p.cryptor, out
+				return p, e.value, nil
 			}
 			err = errPassword
 		}
@@ -421,28 +423,48 @@ func openPart(r *reading, keys *derived, part element, candidates []password) (p
 	return p, nil, err
 }
 
-// encode returns the part with these entries.
-func (p *p12Part) encode(entries []KeystoreEntry) ([]byte, error) {
-	var bags [][]byte
+// safeContents returns entries as a part has them.
+func safeContents(entries []KeystoreEntry) rope {
+	var bags rope
 	for _, e := range entries {
 		bags = append(bags, e.Raw)
 	}
-	list := encode(tagSequence, bags...)
-	if !p.sealed {
-		return encode(tagSequence, encode(tagOID, []byte(oidData)), encode(tagContext0, encode(tagOctetString, list))), nil
-	}
-	out, err := p.cryptor.encrypt(list)
-	if err != nil {
-		return nil, err
-	}
-	info := encode(tagSequence, p.info, encode(tagContext0&^0x20, out))
-	return encode(tagSequence, encode(tagOID, []byte(oidEncryptedData)), encode(tagContext0, encode(tagSequence, p.head, info))), nil
+	return wrap(tagSequence, bags)
 }
 
-// encode leaves parts that are not changed as they are. One that is left without
-// an entry goes, unless it never had any.
+// around returns the part that holds what was encrypted, if it is to be.
+func (p *p12Part) around(held rope) rope {
+	if !p.sealed {
+		return wrap(tagSequence, rope{encode(tagOID, []byte(oidData))}, wrap(tagContext0, wrap(tagOctetString, held)))
+	}
+	info := wrap(tagSequence, rope{p.info}, wrap(tagContext0&^0x20, held))
+	return wrap(tagSequence, rope{encode(tagOID, []byte(oidEncryptedData))}, wrap(tagContext0, wrap(tagSequence, rope{p.head}, info)))
+}
+
+// encode returns the part with these contents.
+func (p *p12Part) encode(content rope) (rope, error) {
+	if p.raw != nil && content.is(p.content) {
+		return rope{p.raw}, nil
+	}
+	if p.sealed {
+		out, err := p.cryptor.encrypt(content)
+		if err != nil {
+			return nil, err
+		}
+		content = rope{out}
+	}
+	return p.around(content), nil
+}
+
 func (f *p12Form) encode(entries []KeystoreEntry) ([]byte, error) {
-	var safe [][]byte
+	out, err := f.wrap(entries)
+	return out.join(), err
+}
+
+// wrap leaves parts that are not changed as they are. One that is left without
+// an entry goes, unless it never had any.
+func (f *p12Form) wrap(entries []KeystoreEntry) (rope, error) {
+	var safe rope
 	for number := range len(f.parts) + 1 {
 		p := p12Part{}
 		if number < len(f.parts) {
@@ -458,40 +480,33 @@ func (f *p12Form) encode(entries []KeystoreEntry) ([]byte, error) {
 			safe = append(safe, p.raw)
 			continue
 		}
-		if len(own) == 0 && (number == len(f.parts) || f.full(number)) {
+		if len(own) == 0 && (number == len(f.parts) || p.full()) {
 			continue
 		}
-		part, err := p.encode(own)
+		part, err := p.encode(safeContents(own))
 		if err != nil {
 			return nil, err
 		}
-		safe = append(safe, part)
+		safe = append(safe, part...)
 	}
-	content := encode(tagSequence, safe...)
-	out := [][]byte{f.version, encode(tagSequence, encode(tagOID, []byte(oidData)), encode(tagContext0, encode(tagOctetString, content)))}
+	safe = wrap(tagSequence, safe)
+	out := []rope{{f.version}, wrap(tagSequence, rope{encode(tagOID, []byte(oidData))}, wrap(tagContext0, wrap(tagOctetString, safe)))}
 	if f.mac != nil {
-		mac, err := f.vouch(content)
+		mac, err := f.vouch(safe)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, mac)
+		out = append(out, rope{mac})
 	}
-	return encode(tagSequence, out...), nil
+	return wrap(tagSequence, out...), nil
 }
 
 // full reports whether a part has entries in the file as it is. Those that are
 // encrypted are never left empty, or their salt and vector would be lost.
-func (f *p12Form) full(number int) bool {
-	p := f.parts[number]
-	if p.sealed {
-		return false
-	}
-	empty, err := p.encode(nil)
-	return err == nil && !bytes.Equal(empty, p.raw)
-}
+func (p *p12Part) full() bool { return !p.sealed && !safeContents(nil).is(p.content) }
 
 // vouch returns MacData for content.
-func (f *p12Form) vouch(content []byte) ([]byte, error) {
+func (f *p12Form) vouch(content rope) ([]byte, error) {
 	info, rest, _ := take(f.mac, tagSequence)
 	algorithm, _, ok := next(info)
 	if !ok || f.maker.newHash == nil {

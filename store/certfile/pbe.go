@@ -264,15 +264,16 @@ func (c cryptor) decrypt(data []byte) ([]byte, error) {
 	return out[:len(out)-pad], nil
 }
 
-// encrypt is the reverse of decrypt, under the same key and initial vector.
-func (c cryptor) encrypt(data []byte) ([]byte, error) {
+// encrypt is the reverse of decrypt, under the same key and initial vector: what
+// was decrypted becomes what it was.
+func (c cryptor) encrypt(data rope) ([]byte, error) {
 	if c.rc4 != nil {
-		out := make([]byte, len(data))
-		return out, c.stream(out, data)
+		out := data.join()
+		return out, c.stream(out, out)
 	}
 	size := c.block.BlockSize()
-	pad := size - len(data)%size
-	out := append(bytes.Clone(data), bytes.Repeat([]byte{byte(pad)}, pad)...)
+	pad := size - data.len()%size
+	out := append(data, bytes.Repeat([]byte{byte(pad)}, pad)).join()
 	cipher.NewCBCEncrypter(c.block, c.iv).CryptBlocks(out, out)
 	return out, nil
 }
@@ -336,9 +337,11 @@ type maker struct {
 	key     []byte
 }
 
-func (m maker) sum(content []byte) []byte {
+func (m maker) sum(content rope) []byte {
 	mac := hmac.New(m.newHash, m.key)
-	mac.Write(content)
+	for _, piece := range content {
+		mac.Write(piece)
+	}
 	return mac.Sum(nil)
 }
 
@@ -346,7 +349,7 @@ func (m maker) sum(content []byte) []byte {
 // returns what makes it.
 func (r *reading) macFits(macData, content []byte, p password) (maker, bool, error) {
 	m, digest, err := r.maker(macData, p)
-	return m, err == nil && hmac.Equal(m.sum(content), digest), err
+	return m, err == nil && hmac.Equal(m.sum(rope{content}), digest), err
 }
 
 // maker reads MacData (RFC 7292, 4; RFC 9579).

@@ -137,7 +137,7 @@ func encodeJKS(list []Written, o WriteOptions) ([]byte, error) {
 	if len(password) == 0 {
 		password = []byte(javaPassword)
 	}
-	return append(out, jksSum(password, out)...), nil
+	return append(out, jksSum(password, rope{out})...), nil
 }
 
 // appendJKS appends an entry for a certificate.
@@ -156,13 +156,15 @@ func appendJKS(out []byte, version uint32, alias string, c *store.Cert, made tim
 }
 
 // jksSum returns the digest that follows body.
-func jksSum(password, body []byte) []byte {
+func jksSum(password []byte, body rope) []byte {
 	digest := sha1.New()
 	for _, unit := range utf16.Encode([]rune(string(password))) {
 		digest.Write([]byte{byte(unit >> 8), byte(unit)})
 	}
 	digest.Write([]byte("Mighty Aphrodite"))
-	digest.Write(body)
+	for _, piece := range body {
+		digest.Write(piece)
+	}
 	return digest.Sum(nil)
 }
 
