@@ -130,17 +130,22 @@ var systemBundles = []string{
 	"/etc/ca-certificates/extracted/tls-ca-bundle.pem", "/etc/ssl/cert.pem", "/etc/ssl/certs/ca-bundle.crt",
 }
 
-// within are programs whose roots are in no file of their own.
-var within = []struct{ program, why string }{
-	{"node", "Node.js brings roots along inside the program: NODE_USE_SYSTEM_CA=1 or NODE_EXTRA_CA_CERTS adds to them (certtrust env)"},
-	{"npm", "npm has Node's roots, unless cafile is set (certtrust env)"},
-	{"deno", "Deno brings roots along inside the program: DENO_TLS_CA_STORE=system makes it follow the system (certtrust env)"},
-	{"bun", "Bun brings roots along inside the program and reads the system's too: NODE_EXTRA_CA_CERTS adds to them (certtrust env)"},
-	{"ruby", "Ruby follows the system, by OpenSSL's defaults"},
-	{"php", "PHP follows the system, by OpenSSL's defaults, unless openssl.cafile is set"},
-	{"git", "Git follows the system, unless http.sslCAInfo is set"},
-	{"cargo", "Cargo follows the system, unless http.cainfo is set"},
-	{"dotnet", ".NET follows the system on Linux, with what is in ~/.dotnet/corefx/cryptography/x509stores beside it"},
+// within are programs whose roots are in no file of their own, where the system
+// has them or in a home directory, as their installers put them there.
+var within = []struct {
+	program string
+	homes   []string
+	why     string
+}{
+	{"node", []string{"~/.nvm/versions/node/*/bin/node", "~/.volta/bin/node", "~/.local/share/fnm/node-versions/*/installation/bin/node"}, "Node.js brings roots along inside the program: NODE_USE_SYSTEM_CA=1 or NODE_EXTRA_CA_CERTS adds to them (certtrust env)"},
+	{"npm", nil, "npm has Node's roots, unless cafile is set (certtrust env)"},
+	{"deno", []string{"~/.deno/bin/deno"}, "Deno brings roots along inside the program: DENO_TLS_CA_STORE=system,mozilla makes it follow the system (certtrust env)"},
+	{"bun", []string{"~/.bun/bin/bun"}, "Bun brings roots along inside the program and reads the system's too: NODE_EXTRA_CA_CERTS adds to them (certtrust env)"},
+	{"ruby", nil, "Ruby follows the system, by OpenSSL's defaults"},
+	{"php", nil, "PHP follows the system, by OpenSSL's defaults, unless openssl.cafile is set"},
+	{"git", nil, "Git follows the system, unless http.sslCAInfo is set"},
+	{"cargo", []string{"~/.cargo/bin/cargo"}, "Cargo follows the system, unless http.cainfo is set"},
+	{"dotnet", []string{"~/.dotnet/dotnet"}, ".NET follows the system on Linux, with what is in ~/.dotnet/corefx/cryptography/x509stores beside it"},
 }
 
 // maxFound is how many bundles are told, and maxMatches how many directories a
@@ -212,11 +217,16 @@ func detect(ctx context.Context, h *host.Host, user bool) (out []store.Store, re
 	if len(out) == 0 {
 		because("no program was found that has a file of roots for itself")
 	}
-	if !user {
-		for _, w := range within {
-			if _, err := h.LookPath(w.program); err == nil {
-				because("%s", w.why)
-			}
+	for _, w := range within {
+		_, err := h.LookPath(w.program)
+		here := err == nil
+		if user {
+			here = slices.ContainsFunc(w.homes, func(pattern string) bool {
+				return slices.ContainsFunc(glob(ctx, h, pattern), func(file string) bool { _, err := h.Stat(file); return err == nil })
+			})
+		}
+		if here {
+			because("%s", w.why)
 		}
 	}
 	return out, reasons

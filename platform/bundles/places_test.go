@@ -34,7 +34,9 @@ func TestPlaces(t *testing.T) {
 	if err := errors.Join(os.Remove(b.file(linked)), os.Symlink("/etc/ssl/certs/ca-certificates.crt", b.file(linked))); err != nil {
 		t.Fatal(err)
 	}
-	user, _ := DetectUser(t.Context(), b.host)
+	b.write("/home/user/.deno/bin/deno", "")
+	b.write("/home/user/.nvm/versions/node/v24.1.0/bin/node", "")
+	user, whyUser := DetectUser(t.Context(), b.host)
 	system, why := DetectSystem(t.Context(), b.host)
 	want := map[store.ID]string{ // by whom it is owned
 		"file:/usr/lib/python3.13/site-packages/certifi/cacert.pem":                                          "certifi",
@@ -64,6 +66,12 @@ func TestPlaces(t *testing.T) {
 	for _, part := range []string{linked + " (certifi) follows the system", "dist-packages/certifi/cacert.pem (certifi) is read by nobody"} {
 		if !strings.Contains(strings.Join(why, "\n"), part) {
 			t.Errorf("%q is not among the reasons %q", part, why)
+		}
+	}
+	// Programs that bring their roots along, which users install for themselves.
+	for program, here := range map[string]bool{"Deno": true, "Node.js": true, "Bun": false} {
+		if strings.Contains(strings.Join(whyUser, "\n"), program+" brings roots along") != here || strings.Contains(strings.Join(why, "\n"), program) {
+			t.Errorf("%s: %q, of the system %q", program, whyUser, why)
 		}
 	}
 }

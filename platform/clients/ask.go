@@ -307,7 +307,8 @@ func (a *asking) ask(ctx context.Context, c consumer) Answer {
 func firstLine(texts ...[]byte) string {
 	for _, text := range texts {
 		for line := range strings.Lines(string(text)) {
-			if line = strings.TrimSpace(line); line != "" {
+			// Java tells first which variables it has read.
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "Picked up ") {
 				return store.Printable(cut(line))
 			}
 		}
@@ -335,6 +336,8 @@ func (a *asking) command(c consumer, program string, args []string, dir string, 
 			cmd.Env = append(cmd.Env, "HOME="+cmp.Or(dir, "/nonexistent"))
 		}
 	}
+	// What they say is looked at, in English; and names of files need not be ASCII.
+	cmd.Env = append(cmd.Env, "LC_ALL=C.UTF-8", "LANGUAGE=")
 	for _, pair := range c.env {
 		cmd.Env = append(cmd.Env, strings.ReplaceAll(pair, "DIR", dir))
 	}

@@ -40,9 +40,12 @@ func TestControl(t *testing.T) {
 	const refusal = "curl: (60) SSL certificate problem: self-signed certificate"
 	h := programs(t, func(name string, c host.Command) (string, int) {
 		own := slices.Contains(c.Env, "MINE=1")
+		if languages := slices.DeleteFunc(slices.Clone(c.Env), func(pair string) bool { return !strings.HasPrefix(pair, "LC_ALL=") }); languages[len(languages)-1] != "LC_ALL=C.UTF-8" {
+			t.Errorf("%s speaks another language than is understood: %q", name, languages)
+		}
 		switch last := c.Args[len(c.Args)-1]; {
 		case last == "--version" || name == "openssl" && last == "version":
-			return name + " 1.0\x1b[31m", 0
+			return "Picked up _JAVA_OPTIONS: -Da=b\n" + name + " 1.0\x1b[31m", 0
 		case name == "openssl": // it accepts everything
 			return "", 0
 		case name == "wget": // it never gets there
@@ -54,7 +57,7 @@ func TestControl(t *testing.T) {
 		}
 		return refusal, 60
 	}, "curl", "openssl", "wget")
-	answers, err := Ask(t.Context(), h, Question{Host: "server.example", Port: 443, HTTP: true, Environ: []string{"MINE=1", "PATH=/usr/bin"}, Clients: []string{"curl", "openssl", "wget", "git"}})
+	answers, err := Ask(t.Context(), h, Question{Host: "server.example", Port: 443, HTTP: true, Environ: []string{"MINE=1", "LC_ALL=de_DE.UTF-8", "PATH=/usr/bin"}, Clients: []string{"curl", "openssl", "wget", "git"}})
 	if err != nil || len(answers) != 4 {
 		t.Fatalf("%+v, %v", answers, err)
 	}
@@ -62,7 +65,7 @@ func TestControl(t *testing.T) {
 	for _, a := range answers {
 		by[a.Client] = a
 	}
-	if c := by["curl"]; !c.Verifies() || c.Clean.Verdict != Refuses || c.Own.Verdict != Accepts || c.Clean.Words != refusal || strings.Contains(c.Version, "\x1b") {
+	if c := by["curl"]; !c.Verifies() || c.Clean.Verdict != Refuses || c.Own.Verdict != Accepts || c.Clean.Words != refusal || strings.Contains(c.Version, "\x1b") || !strings.HasPrefix(c.Version, "curl 1.0") {
 		t.Errorf("%+v", c)
 	}
 	if c := by["openssl"]; c.Verifies() || c.Control.Verdict != Accepts {

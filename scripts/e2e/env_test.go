@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -241,6 +242,68 @@ func TestEnvOfRuntimes(t *testing.T) {
 			}
 		}
 	}, addRuntimes)
+}
+
+// Where the files lie in a place whose name means something to shells and to
+// the programs, the variables do what they do elsewhere, and an image has the
+// files themselves.
+func TestEnvInAnOddPlace(t *testing.T) {
+	Overlay(t, func(t *testing.T) {
+		need(t, "curl", "openssl", "wget", "git", "python3", "pip3", "node", "npm", "java", "ruby", "perl", "dash", "podman")
+		a := newAuthority(t, "Chosen")
+		file, key := withKey(t, a)
+		state := `/srv/Ann's "own" 100% $HOME ~ #1 &; größe`
+		env := func(args ...string) *exec.Cmd {
+			cmd := certtrust(append([]string{"env", file}, args...)...)
+			cmd.Env = append(cmd.Env, "XDG_STATE_HOME="+state, "JAVA_TOOL_OPTIONS=-Dmine='a b'")
+			return cmd
+		}
+		script := write(t, "env.sh", []byte(must(t, env("--format", "sh")).stdout))
+		var environ []string
+		for pair := range strings.SplitSeq(must(t, command("dash", "-c", `. "$0" && env -0`, script)).stdout, "\x00") {
+			if !strings.HasPrefix(pair, "PATH=") && strings.Contains(pair, "=") {
+				environ = append(environ, pair)
+			}
+		}
+		for _, c := range verifyWith(t, environ, file, "--key", key, "--with", "curl,openssl,wget,git,python,requests,pip,node,npm,java,go,ruby,perl").Clients {
+			if c.Clean.Verdict != "refuses" || c.Own.Verdict != "accepts" || c.Control.Verdict != "refuses" || c.OwnControl.Verdict != "refuses" {
+				t.Errorf("%s (%s): %+v", c.Title, c.Version, c)
+			}
+		}
+		expect(t, 6, env("--format", "dotenv"))
+
+		// The image gets what is named, and no option of the caller's.
+		dir := filepath.Join(state, "certtrust", "env")
+		text := "FROM scratch\n" + must(t, env("--format", "dockerfile")).stdout
+		if strings.Contains(text, "mine") {
+			t.Errorf("options of the caller are in\n%s", text)
+		}
+		dockerfile := write(t, "Dockerfile", []byte(text))
+		podman := func(args ...string) string {
+			return strings.TrimSpace(must(t, command("podman", append([]string{"--root", "/tmp/images", "--runroot", "/tmp/run", "--storage-driver", "vfs", "--events-backend", "file", "--cgroup-manager", "cgroupfs"}, args...)...)).stdout)
+		}
+		id := podman("build", "-q", "--layers=false", "--isolation", "chroot", "-f", dockerfile, dir)
+		image := podman("image", "mount", id)
+		var variables []string
+		if err := json.Unmarshal([]byte(podman("image", "inspect", "--format", "{{json .Config.Env}}", id)), &variables); err != nil {
+			t.Fatal(err)
+		}
+		named := map[string]bool{}
+		for _, pair := range variables {
+			name, value, _ := strings.Cut(pair, "=")
+			if _, path, ok := strings.Cut(value, "/etc/certtrust/"); ok {
+				named[path] = true
+				have, err := os.ReadFile(filepath.Join(image, "etc/certtrust", path))
+				want, _ := os.ReadFile(filepath.Join(dir, path))
+				if err != nil || len(want) == 0 || !bytes.Equal(have, want) {
+					t.Errorf("%s: the image has not %s: %v", name, path, err)
+				}
+			}
+		}
+		if len(named) != 3 {
+			t.Errorf("the image is told of %v", named)
+		}
+	})
 }
 
 // A program that verifies nothing is found, and so is one that does something

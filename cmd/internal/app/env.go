@@ -83,14 +83,20 @@ func (a *App) env(c *cli.Context) error {
 	if len(chosen) == 0 && !c.Bool("check") {
 		a.Streams.Warningf("no root is chosen, and nobody has added one to the system's store: what is printed changes nothing")
 	}
-	at := clients.Pointers{Extra: files.Extra, Merged: files.Merged, Java: files.Java, Wget: files.Wget}
 	// A container has other programs than this machine, and that and a service have
 	// nothing of the caller's environment.
 	image, environ := render.EnvForImage(a.dialect(c)), a.Environ
 	if image || a.dialect(c) == "systemd" {
 		environ = slices.DeleteFunc(slices.Clone(environ), func(pair string) bool { return !strings.HasPrefix(pair, "PATH=") })
 	}
-	doc.Variables, doc.Unmended = clients.Environment(a.Host, environ, at, image || c.Bool("all"), image || a.nodeIsOld(c.Context))
+	at := func(file string) string {
+		if image {
+			return path.Join(render.ImageDir, path.Base(file))
+		}
+		return file
+	}
+	pointers := clients.Pointers{Extra: at(files.Extra), Merged: at(files.Merged), Java: at(files.Java), Wget: at(files.Wget)}
+	doc.Variables, doc.Unmended = clients.Environment(a.Host, environ, pointers, image || c.Bool("all"), image || a.nodeIsOld(c.Context))
 	doc.Files = used(doc.Variables, files)
 	for _, o := range clients.Overrides(c.Context, a.Host, a.Environ) {
 		if o.Effect == diagnose.Disables {
@@ -137,7 +143,7 @@ func (a *App) dialect(c *cli.Context) string {
 // used returns the files that variables name.
 func used(variables []clients.Variable, f merged.Files) (out []string) {
 	for _, file := range []string{f.Extra, f.Merged, f.Java, f.Wget} {
-		if slices.ContainsFunc(variables, func(v clients.Variable) bool { return strings.Contains(v.Value, file) }) || file == f.Merged {
+		if slices.ContainsFunc(variables, func(v clients.Variable) bool { return strings.Contains(v.Value, path.Base(file)) }) || file == f.Merged {
 			out = append(out, file)
 		}
 	}

@@ -11,9 +11,11 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/certtrust/certtrust/cmd/internal/term"
 	"github.com/certtrust/certtrust/platform/clients"
+	"github.com/certtrust/certtrust/store/storetest"
 )
 
 // nasty are values that one dialect or another has a meaning for. What holds
@@ -98,7 +100,9 @@ func TestDialects(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused := map[string]func(v string) bool{
-		"cmd":    func(v string) bool { return strings.Contains(v, `"`) },
+		"cmd": func(v string) bool {
+			return strings.ContainsFunc(v, func(r rune) bool { return r == '"' || r > unicode.MaxASCII })
+		},
 		"dotenv": func(v string) bool { return strings.ContainsAny(v, `$\'`) },
 	}
 	read := map[string]bool{}
@@ -115,6 +119,8 @@ func TestDialects(t *testing.T) {
 			switch {
 			case r.windows && runtime.GOOS != "windows":
 				t.Skip("it is part of Windows")
+			case r.windows && r.optional && os.Getenv("CERTTRUST_WINE") != "":
+				t.Skip("Wine has the name only")
 			case r.root && os.Geteuid() != 0:
 				t.Skip("it needs root")
 			case strings.HasPrefix(program, "RUNTIMES"):
@@ -128,7 +134,7 @@ func TestDialects(t *testing.T) {
 			if err != nil {
 				absent(err.Error())
 			}
-			dir := t.TempDir()
+			dir := storetest.TempDir(t)
 			environ := append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "XDG_CONFIG_HOME=" + dir, "XDG_RUNTIME_DIR=" + dir, "LC_ALL=C.UTF-8", "DENO_DIR=" + dir, printVar + "=1"}, r.env...)
 			if runtime.GOOS == "windows" {
 				environ = append(os.Environ(), printVar+"=1")

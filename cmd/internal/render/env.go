@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"unicode"
 
 	"github.com/certtrust/certtrust/cmd/internal/term"
 	"github.com/certtrust/certtrust/platform/clients"
@@ -52,7 +53,8 @@ var envDialects = []struct {
 		return "$env:" + name + " = '" + strings.NewReplacer("'", "''", "\u2018", "\u2018\u2018", "\u2019", "\u2019\u2019", "\u201a", "\u201a\u201a", "\u201b", "\u201b\u201b").Replace(value) + "'"
 	}},
 	{name: "cmd", line: func(name, value string) string {
-		if strings.Contains(value, `"`) {
+		// It reads a file in the code page that its console happens to have.
+		if strings.ContainsFunc(value, func(r rune) bool { return r == '"' || r > unicode.MaxASCII }) {
 			return ""
 		}
 		return `@set "` + name + "=" + strings.ReplaceAll(value, "%", "%%") + `"`
@@ -69,7 +71,7 @@ var envDialects = []struct {
 			}
 			names = append(names, path.Base(file))
 		}
-		return append(lines, "COPY "+strings.Join(names, " ")+" "+imageDir+"/")
+		return append(lines, "COPY "+strings.Join(names, " ")+" "+ImageDir+"/")
 	}, line: func(name, value string) string {
 		return "ENV " + name + `="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`).Replace(value) + `"`
 	}},
@@ -104,8 +106,8 @@ func EnvForImage(dialect string) bool {
 	return false
 }
 
-// imageDir is where a container has the files.
-const imageDir = "/etc/certtrust"
+// ImageDir is where a container has the files that are in EnvDoc.Dir here.
+const ImageDir = "/etc/certtrust"
 
 func quoteSh(value string) string { return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'" }
 
@@ -130,11 +132,8 @@ func (d EnvDoc) Text(s *term.Streams) error {
 		}
 		for _, v := range d.Variables {
 			value := v.Value
-			if dialect.image {
-				if v.Name == "WGETRC" {
-					continue // it is this machine's user's
-				}
-				value = strings.ReplaceAll(value, d.Dir, imageDir)
+			if dialect.image && v.Name == "WGETRC" {
+				continue // it is this machine's user's
 			}
 			line := ""
 			if !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
@@ -167,7 +166,7 @@ func (d EnvDoc) tell(s *term.Streams) {
 		}
 	}
 	if d.dialect == "env-file" {
-		s.Noticef("the container has to have the files: docker run --volume %s --env-file FILE ...", store.Printable(quoteSh(d.Dir+":"+imageDir+":ro")))
+		s.Noticef("the container has to have the files: docker run --volume %s --env-file FILE ...", store.Printable(quoteSh(d.Dir+":"+ImageDir+":ro")))
 	}
 	for _, u := range d.Unmended {
 		s.Noticef("%s: not by a variable: %s (%s)", u.Title, u.Why, u.Hint)

@@ -206,6 +206,9 @@ func docs(t *testing.T) map[string]Doc {
 			{Name: "NODE_USE_SYSTEM_CA", Value: "1", Effect: diagnose.Adds, For: []string{"Node.js"}},
 			{Name: "BACK", Value: `C:\Users\me#1`, Effect: diagnose.Adds, For: []string{"x"}},
 		}
+		if EnvForImage(dialect) {
+			d.Variables[0].Value, d.Variables[1].Value = ImageDir+"/merged.pem", "-Djavax.net.ssl.trustStore="+ImageDir+"/merged.jks"
+		}
 		d.Unmended = []clients.Unmended{{Title: "Erlang", Why: "it reads no variable", Hint: "certtrust trust FILE --system"}}
 		return d
 	}

@@ -109,8 +109,13 @@ func (d VerifyDoc) Errors(make func(unknown bool, text string) error) (errs []er
 	}
 	var against []string
 	for _, c := range d.Clients {
-		if slices.Contains([]string{"refuses", "does-not-verify", "environment"}, c.Finding) {
-			against = append(against, c.Client+" "+strings.ReplaceAll(c.Finding, "-", " "))
+		switch c.Finding {
+		case "refuses":
+			against = append(against, c.Client+" refuses")
+		case "does-not-verify":
+			against = append(against, c.Client+" does not verify")
+		case "environment":
+			against = append(against, fmt.Sprintf("%s %s only in your environment", c.Client, c.Own.Verdict))
 		}
 	}
 	if len(against) > 0 {
@@ -217,12 +222,19 @@ func (d VerifyDoc) programs(s *term.Streams) error {
 	if err := t.Write(s); err != nil {
 		return err
 	}
-	accept := 0
+	accept, only := 0, 0
 	for _, c := range d.Clients {
-		if c.Own.Verdict == clients.Accepts && c.Finding == "" {
+		switch {
+		case c.Own.Verdict == clients.Accepts && c.Finding == "":
 			accept++
+		case c.Own.Verdict == clients.Accepts && c.Finding == "environment":
+			only++
 		}
 	}
-	s.Noticef("%s", fmt.Sprintf("%d of %s accept it", accept, count(len(d.Clients), "program")))
+	text := fmt.Sprintf("%d of %s accept it", accept, count(len(d.Clients), "program"))
+	if only > 0 {
+		text += fmt.Sprintf(", and %d more in your environment only", only)
+	}
+	s.Noticef("%s", text)
 	return nil
 }
