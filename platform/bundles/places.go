@@ -1,6 +1,7 @@
 package bundles
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -76,7 +77,7 @@ func (p place) files(ctx context.Context, h *host.Host, because func(string, ...
 	for _, pattern := range p.patterns {
 		for _, file := range glob(ctx, h, pattern) {
 			dir := path.Dir(file)
-			registry := or(toml.Registry(path.Base(dir)), "every other registry")
+			registry := cmp.Or(toml.Registry(path.Base(dir)), "every other registry")
 			switch {
 			case path.Base(file) != hostsFile && !heeded[dir]:
 				add(file, registry)
@@ -97,7 +98,7 @@ func (p place) files(ctx context.Context, h *host.Host, because func(string, ...
 				heeded[dir] = true
 				for _, s := range settings {
 					if s = s.In(dir); s.Name == "ca" {
-						add(s.Text, or(s.Server, registry))
+						add(s.Text, cmp.Or(s.Server, registry))
 					}
 				}
 			}
