@@ -298,8 +298,11 @@ func readTLV(data []byte) (e tlv, rest []byte, ok bool) {
 const maxChildren = 4096
 
 // children returns the elements of a constructed value, as many as are whole.
-func children(value []byte) []tlv {
-	out := make([]tlv, 0, 4)
+// It is so small that the room for the usual number of them is on the caller's
+// stack.
+func children(value []byte) []tlv { return elements(make([]tlv, 0, 8), value) }
+
+func elements(out []tlv, value []byte) []tlv {
 	for len(value) > 0 && len(out) < maxChildren {
 		e, rest, ok := readTLV(value)
 		if !ok {

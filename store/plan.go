@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"reflect"
@@ -13,6 +14,8 @@ type Change struct {
 	Fingerprint Fingerprint `json:"sha256"`
 	// DER is the certificate, needed where the store does not hold it yet.
 	DER []byte `json:"der,omitempty"`
+	// Known is what DER holds, if somebody has read it already.
+	Known *Cert `json:"-"`
 	// Item limits the change to one item of the store (Source.Path or
 	// Source.Item, as the store takes it); "" = wherever the certificate is.
 	Item string `json:"item,omitempty"`
@@ -47,6 +50,19 @@ func AbsentFirst(want []Change) []Change {
 		return 1
 	})
 	return out
+}
+
+// Wanted returns the change that makes c trusted so.
+func (c *Cert) Wanted(trust Trust) Change {
+	return Change{Fingerprint: c.SHA256, DER: c.Raw, Known: c, Trust: &trust}
+}
+
+// Cert returns the certificate that DER holds.
+func (c Change) Cert() *Cert {
+	if c.Known != nil && bytes.Equal(c.Known.Raw, c.DER) {
+		return c.Known
+	}
+	return NewCert(c.DER)
 }
 
 // Plan is the steps from a store's present state to a wanted one. It is plain

@@ -44,16 +44,19 @@ func (p *Plan) Changes(want []Change, one func(Change) error) {
 // certificate once: what is wanted again is passed over, and what is wanted
 // differently is an ErrConflict.
 func Once(one func(Change) error) func(Change) error {
-	seen := map[string][]byte{}
+	type place struct {
+		certificate Fingerprint
+		item        string
+	}
+	seen := map[place]Change{}
 	return func(c Change) error {
-		key := c.Fingerprint.String() + " " + c.Item
-		wish := ContentOf(c)
-		before, twice := seen[key]
+		at := place{c.Fingerprint, c.Item}
+		before, twice := seen[at]
 		switch {
 		case !twice:
-			seen[key] = wish
+			seen[at] = c
 			return one(c)
-		case !bytes.Equal(before, wish):
+		case !bytes.Equal(ContentOf(before), ContentOf(c)):
 			return Because(ErrConflict, "%s is wanted in two ways at once", c.Fingerprint.Short())
 		}
 		return nil

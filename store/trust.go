@@ -140,27 +140,24 @@ func (t Trust) Has(d Decision) bool {
 // (PurposeAny first), without the rules that say what holds without them. It is
 // never nil: null would be no wish at all in a [Change] that is kept as JSON.
 func (t Trust) Normal() Trust {
-	out := Trust{}
-	for _, r := range t {
-		if slices.ContainsFunc(out, func(o Rule) bool { return o.Purpose == r.Purpose }) {
+	out := make(Trust, 0, len(t))
+	general := Rule{Decision: Unspecified} // what holds for a purpose without a rule
+	for i, r := range t {
+		if slices.ContainsFunc(t[:i], func(o Rule) bool { return o.Purpose == r.Purpose }) {
 			continue
 		}
 		r.Hosts = slices.Clone(r.Hosts)
 		slices.Sort(r.Hosts)
 		out = append(out, r)
-	}
-	var general *Rule
-	for i := range out {
-		if out[i].Purpose == PurposeAny {
-			r := out[i]
-			general = &r
+		if r.Purpose == PurposeAny {
+			general = r
 		}
 	}
 	out = slices.DeleteFunc(out, func(r Rule) bool {
-		if r.Purpose == PurposeAny || general == nil {
+		if r.Purpose == PurposeAny || general.Purpose == "" {
 			return r.Decision == Unspecified
 		}
-		return sameRule(r, *general)
+		return sameRule(r, general)
 	})
 	slices.SortFunc(out, func(a, b Rule) int {
 		if (a.Purpose == PurposeAny) != (b.Purpose == PurposeAny) {
@@ -183,8 +180,11 @@ func sameRule(a, b Rule) bool {
 func (t Trust) Equal(u Trust, ca bool) bool {
 	fold := func(t Trust) Trust {
 		t = t.Normal()
+		if ca || !t.Has(Peer) {
+			return t
+		}
 		for i := range t {
-			if !ca && t[i].Decision == Peer {
+			if t[i].Decision == Peer {
 				t[i].Decision = Trusted
 			}
 		}
@@ -204,7 +204,7 @@ func (t Trust) With(want Trust, exact bool) Trust {
 	if slices.ContainsFunc(want, func(r Rule) bool { return r.Purpose == PurposeAny }) {
 		return want.Normal()
 	}
-	return append(slices.Clone(want), t...).Normal()
+	return slices.Concat(want, t).Normal()
 }
 
 // String writes the trust for people, such as "server-auth" for a trusted

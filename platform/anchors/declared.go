@@ -60,7 +60,7 @@ func (p *folderPlan) declare(c store.Change, decision store.Decision) error {
 	d := p.s.family.declared
 	cert := p.find(c.Fingerprint)
 	if cert == nil && c.DER != nil {
-		cert = store.NewCert(c.DER)
+		cert = c.Cert()
 	}
 	held := p.state(c.Fingerprint)
 	tell := d.distrust

@@ -35,12 +35,11 @@ type family struct {
 	// For families that keep anchors in directories or in one file, instead of
 	// vendorDir and vendorConf. The first of the outputs is what most programs
 	// read.
-	places   []place
-	outputs  []output
-	p11      bool // p11-kit reads the places
-	named    bool // comments name the certificates in its bundles
-	takesDER bool
-	alone    bool // only what is alone in its file is found by its hash
+	places  []place
+	outputs []output
+	p11     bool // p11-kit reads the places
+	named   bool // comments name the certificates in its bundles
+	alone   bool // only what is alone in its file is found by its hash
 	// rereads: the tool takes what is in the hash directory for anchors, too, so
 	// that what is to go has to be taken out of there first.
 	rereads bool
@@ -57,6 +56,7 @@ type family struct {
 	about  string // what has to be said of how it is known
 
 	tool    string   // brings bundle and hashDir up to date
+	parts   []string // directories of scripts that it runs to make the outputs
 	tools   []string // where else it may be
 	args    []string
 	proven  map[string]string // the tools that the native engine was seen to be identical with: the SHA-256 of the program and what has it
@@ -166,6 +166,7 @@ var families = []family{
 		install: "zypper install ca-certificates",
 		places:  slices.Concat(p11Places("/etc/pki/trust", 0, false), p11Places("/usr/share/pki/trust", 1, true)),
 		p11:     true,
+		parts:   []string{"/etc/ca-certificates/update.d", "/usr/lib/ca-certificates/update.d"},
 		outputs: []output{
 			{bundlePEM, "/var/lib/ca-certificates/ca-bundle.pem", store.PurposeServerAuth},
 			{hashDirectory, "/var/lib/ca-certificates/pem", ""},

@@ -91,7 +91,7 @@ type folderState struct {
 // made is an output as it was found.
 type made struct {
 	output
-	required bool // the others may be missing
+	required bool // the tool makes it; others may be missing
 	raw      []byte
 	mode     fs.FileMode
 	has      map[store.Fingerprint]bool
@@ -109,10 +109,11 @@ func (s *folder) read(ctx context.Context) (*folderState, error) {
 		}
 	}
 	s.evaluate(st)
+	makes := s.makes()
 	for i, o := range s.family.outputs {
 		if i == 0 || o.kind == bundlePEM {
 			m := s.readOutput(o)
-			m.required = i == 0
+			m.required = i == 0 || makes(o)
 			st.outputs = append(st.outputs, m)
 		}
 	}
@@ -239,11 +240,6 @@ func (s *folder) readSource(x source) source {
 		return x
 	}
 	in := certfile.ReadPEM(x.raw)
-	if len(in.Items) == 0 && len(x.raw) > 0 && x.raw[0] == 0x30 && s.family.takesDER {
-		if der, err := certfile.Read(x.raw); err == nil && der.Format == "DER" {
-			in = der
-		}
-	}
 	x.file = &p11kit.File{Format: in.Format, Notices: in.Notices}
 	for _, item := range in.Items {
 		o := p11kit.Object{Class: "certificate", Line: item.Line, Cert: item.Cert, SPKI: item.Cert.SPKI}
@@ -309,6 +305,49 @@ func (s *folder) readOutput(o output) made {
 	}
 	eachPEM(m.raw, func(_ int, der []byte) { m.has[store.FingerprintOf(der)] = true })
 	return m
+}
+
+// makes returns whether the system's tool makes an output: releases of p11-kit's
+// families differ in that, and their scripts name what they make. Where that is
+// not known, it is what is there.
+func (s *folder) makes() func(output) bool {
+	there := func(o output) bool { return s.exists(o.path) }
+	if !s.family.p11 || len(s.family.outputs) == 0 {
+		return there
+	}
+	var script []byte
+	for _, file := range s.scripts() {
+		if text, err := s.host.ReadFile(file, maxFile); err == nil {
+			script = append(append(script, text...), '\n')
+		}
+	}
+	named := func(o output) bool {
+		for rest := script; ; {
+			_, after, found := bytes.Cut(rest, []byte("/"+path.Base(o.path)))
+			if !found || len(after) == 0 || !bytes.ContainsRune([]byte("-._/"), rune(after[0])) {
+				return found
+			}
+			rest = after
+		}
+	}
+	if !named(s.family.outputs[0]) {
+		return there
+	}
+	return named
+}
+
+// scripts returns the files that the outputs are made by.
+func (s *folder) scripts() []string {
+	files := []string{s.family.tool}
+	for _, dir := range s.family.parts {
+		entries, _ := s.host.ReadDir(dir)
+		for _, e := range entries {
+			if path.Ext(e.Name()) == ".run" {
+				files = append(files, path.Join(dir, e.Name()))
+			}
+		}
+	}
+	return files
 }
 
 // readHashes reads what programs find in a directory by the hash of a subject.

@@ -217,8 +217,12 @@ func (s *folder) checkOthers(p *folderPlan, c *store.Cert, in bool, fault func(s
 	if !s.host.Live {
 		return
 	}
+	makes := s.makes()
 	for _, o := range s.family.outputs {
 		is, known := false, false
+		if in && !makes(o) {
+			continue // left by an older release
+		}
 		switch o.kind {
 		case hashDirectory:
 			if is, known = s.hashed(o.path, c); in && known && !is && !s.hasHashes(o.path) {
@@ -286,9 +290,10 @@ func (s *folder) generateHere(ctx context.Context, p *folderPlan) error {
 		return err
 	}
 	var left []string
+	makes := s.makes()
 	for i, o := range s.family.outputs {
 		switch {
-		case i > 0 && !s.exists(o.path):
+		case i > 0 && (!makes(o) || o.kind != bundlePEM && !s.exists(o.path)):
 		case o.kind == bundlePEM:
 			if err := s.writeBundle(st, o); err != nil {
 				return err
@@ -297,7 +302,7 @@ func (s *folder) generateHere(ctx context.Context, p *folderPlan) error {
 			if err := s.linkUp(st, o.path, p); err != nil {
 				return err
 			}
-		case o.kind == hashDirectory && !s.hasHashes(o.path), o.kind == otherOutput && !s.exists(o.path):
+		case o.kind == hashDirectory && !s.hasHashes(o.path):
 		default:
 			left = append(left, o.path)
 		}

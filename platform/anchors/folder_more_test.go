@@ -200,6 +200,26 @@ func TestP11KitEntries(t *testing.T) {
 	}
 }
 
+// mend repairs all problems.
+func (b *folderBox) mend() {
+	b.Helper()
+	var list []store.Problem
+	s := b.open()
+	for p, err := range s.Problems(b.Context()) {
+		if err != nil {
+			b.Fatal(err)
+		}
+		list = append(list, p)
+	}
+	p, err := s.PlanRepair(b.Context(), list)
+	if err == nil {
+		_, err = s.Apply(b.Context(), p)
+	}
+	if err != nil || len(p.Refused) > 0 {
+		b.Fatalf("error %v, refused %+v", err, p.Refused)
+	}
+}
+
 // A missing update is made good.
 func TestFolderRepair(t *testing.T) {
 	b := newFolderBox(t, layout(t, "alpine"))
@@ -459,6 +479,53 @@ func TestBundleForm(t *testing.T) {
 			if got := b.read(location); got != want {
 				t.Errorf("%s, of %q there is made\n%s\nand not\n%s", c.family, c.before, got, want)
 			}
+		}
+	}
+}
+
+// What the tool makes, its script names: a bundle that is missing is made, and
+// what an older release has left does not stand in the way.
+func TestMakes(t *testing.T) {
+	const (
+		tls, email = "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/pki/ca-trust/extracted/pem/email-ca-bundle.pem"
+		objsign    = "/etc/pki/ca-trust/extracted/pem/objsign-ca-bundle.pem"
+		old        = "/etc/pki/ca-trust/extracted/openssl/ca-bundle.trust.crt"
+	)
+	b := newFolderBox(t, layout(t, "fedora"))
+	b.host.Live = false
+	count := strings.Count(b.read(email), "BEGIN")
+	for _, file := range []string{tls, email} {
+		if err := os.Remove(filepath.Join(b.root, file)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.mend()
+	if n, m := strings.Count(b.read(tls), "BEGIN"), strings.Count(b.read(email), "BEGIN"); count == 0 || n != count || m != count {
+		t.Errorf("of the bundles with %d there are made again %d and %d", count, n, m)
+	}
+	if _, err := os.Stat(filepath.Join(b.root, objsign)); err == nil {
+		t.Error("a bundle is made that the tool does not make")
+	}
+
+	for _, named := range []bool{true, false} {
+		b := newFolderBox(t, layout(t, "fedora"))
+		b.write(old, []byte("-----BEGIN TRUSTED CERTIFICATE-----\n-----END TRUSTED CERTIFICATE-----\n"))
+		if !named {
+			b.write("/usr/bin/update-ca-trust", []byte(strings.ReplaceAll(b.read("/usr/bin/update-ca-trust"), "ca-bundle.trust.crt", "other")))
+		}
+		if _, err := b.do(trust(newCA(t, "Corp").Cert())); (err == nil) == named {
+			t.Errorf("with a bundle that the tool makes, %t, and that lacks it: %v", named, err)
+		}
+	}
+	b = newFolderBox(t, layout(t, "suse"))
+	b.write("/usr/lib/ca-certificates/update.d/certbundle.run", []byte("cafile=\"$statedir/ca-bundle.pem\"\n"))
+	b.write("/usr/lib/ca-certificates/update.d/etc_ssl.run", []byte("pemdir=\"$statedir/pem\"\n"))
+	b.write("/usr/sbin/update-ca-certificates", []byte("hooksdir2=/usr/lib/ca-certificates/update.d\n"))
+	s := b.open()
+	makes := s.makes()
+	for i, want := range []bool{true, true, false, false} { // ca-bundle.pem, pem, openssl, java-cacerts
+		if o := s.family.outputs[i]; makes(o) != want {
+			t.Errorf("SUSE's scripts make %s: %t", o.path, !want)
 		}
 	}
 }

@@ -161,7 +161,7 @@ func (p *folderPlan) entrust(c store.Change) error {
 	fp := c.Fingerprint
 	cert := p.find(fp)
 	if cert == nil && c.DER != nil {
-		cert = store.NewCert(c.DER)
+		cert = c.Cert()
 	}
 	if cert == nil {
 		return store.Because(store.ErrNotFound, "the store does not hold it, so the certificate itself is needed")
@@ -410,7 +410,7 @@ func (p *folderPlan) distrust(c store.Change) error {
 	fp := c.Fingerprint
 	cert := p.find(fp)
 	if cert == nil && c.DER != nil {
-		cert = store.NewCert(c.DER)
+		cert = c.Cert()
 	}
 	first := p.st.first(fp)
 	block := p.s.blockFile(fp)

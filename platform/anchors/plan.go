@@ -230,7 +230,7 @@ func (a anchor) sound() bool {
 func (p *planner) entrust(c store.Change) error {
 	cert := p.find(c.Fingerprint)
 	if c.DER != nil {
-		cert = store.NewCert(c.DER)
+		cert = c.Cert()
 	}
 	if cert == nil {
 		return store.Because(store.ErrNotFound, "the store does not hold it, so the certificate itself is needed")

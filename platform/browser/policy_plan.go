@@ -96,7 +96,7 @@ func (pl *policyPlanner) change(c store.Change) error {
 	if c.DER == nil {
 		return store.Because(store.ErrNotFound, "the policies do not name it, so the certificate itself is needed")
 	}
-	cert := store.NewCert(c.DER)
+	cert := c.Cert()
 	if t[0].Decision == store.Peer && cert.IsCA() {
 		return store.Because(store.ErrUnsupported, "a policy cannot have an authority trusted for itself alone")
 	}

@@ -106,7 +106,7 @@ func (p *dirPlan) change(c store.Change) error {
 	case cert == nil && c.DER == nil:
 		return store.Because(store.ErrNotFound, "the directory does not hold it, so the certificate itself is needed")
 	case cert == nil:
-		cert = store.NewCert(c.DER)
+		cert = c.Cert()
 	}
 	wanted, err := c.AnchorOnly(cert, reached)
 	switch {

@@ -307,7 +307,7 @@ func (p *planner) change(c store.Change) error {
 	case len(found) == 0 && c.DER == nil:
 		return store.Because(store.ErrNotFound, "the file does not hold it, so the certificate itself is needed")
 	}
-	cert := store.NewCert(c.DER)
+	cert := c.Cert()
 	if len(found) > 0 {
 		cert = p.t.blocks[found[0]].cert
 	}

@@ -114,11 +114,10 @@ func (p *planner) change(c store.Change) error {
 	if len(found) == 0 && c.DER == nil {
 		return store.Because(store.ErrNotFound, "the keystore does not hold it, so the certificate itself is needed")
 	}
-	der := c.DER
+	cert := c.Cert()
 	if len(found) > 0 {
-		der = p.entries[found[0]].DER
+		cert = store.NewCert(p.entries[found[0]].DER)
 	}
-	cert := store.NewCert(der)
 	wanted, err := c.AnchorOnly(cert, anchor)
 	switch {
 	case err != nil:

@@ -261,11 +261,11 @@ func (f files) write(name string, r Record, exclusive bool) error {
 	if !strings.HasPrefix(name, stem(r.Set, r.Store)) || setOf(name) != r.Set {
 		return store.Because(store.ErrInput, "%q is not the name of that record", store.Printable(name))
 	}
-	data, err := json.Marshal(r)
-	if err != nil {
+	var data bytes.Buffer
+	if err := json.NewEncoder(&data).Encode(r); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
-	return f.host.WriteFile(f.path(name), append(data, '\n'), host.WriteOptions{Mode: modes[f.scope].file, Exclusive: exclusive})
+	return f.host.WriteFile(f.path(name), data.Bytes(), host.WriteOptions{Mode: modes[f.scope].file, Exclusive: exclusive})
 }
 
 // mark marks what a set did in a store as undone and returns how many records

@@ -142,7 +142,7 @@ func (p *planner) change(c store.Change) error {
 	case c.DER == nil:
 		return store.Because(store.ErrNotFound, "the keychain does not hold it, so the certificate itself is needed")
 	default:
-		h = newHeld(store.NewCert(c.DER))
+		h = newHeld(c.Cert())
 		if err := p.storable(h); err != nil {
 			return err
 		}

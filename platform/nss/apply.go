@@ -2,6 +2,7 @@ package nss
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -235,7 +236,11 @@ func (s *Store) transaction(ctx context.Context, part store.Plan, same func(a, b
 		if err := s.readObjects(ctx, src, st); err != nil {
 			return nil, err
 		}
-		return st, s.readKeys(ctx, src, st, password)
+		keys, err := s.readKeys(ctx, src)
+		if err != nil {
+			return nil, err
+		}
+		return st, s.check(ctx, st, keys, password)
 	}
 	st, err := inside()
 	if err != nil {
@@ -310,18 +315,15 @@ func (s *Store) readBack(ctx context.Context, first *planner) error {
 
 // verify makes sure that targets are in a state.
 func (s *Store) verify(st *state, targets []*target) error {
-	byPrint := map[store.Fingerprint]*certObject{}
-	for _, c := range st.certs {
-		byPrint[c.cert.SHA256] = c
-	}
 	for _, t := range targets {
-		c := byPrint[t.cert.SHA256]
-		if t.gone != (c == nil) {
+		held := st.prints[t.cert.SHA256]
+		if t.gone != (len(held) == 0) {
 			return store.Because(store.ErrFailed, "whether %s is there is not as it was written", t.cert.SHA256.Short())
 		}
 		if t.gone {
 			continue
 		}
+		c := held[len(held)-1]
 		if t.setLabel && c.label != t.label {
 			return store.Because(store.ErrFailed, "the name of %s is not as it was written", t.cert.SHA256.Short())
 		}
@@ -329,11 +331,11 @@ func (s *Store) verify(st *state, targets []*target) error {
 			continue
 		}
 		for _, o := range st.of(c.cert) {
-			if o.bad+o.missing > 0 || o.matches(c.cert) && !o.levels.trust().Equal(t.levels.trust(), true) {
+			if o.bad+o.missing > 0 || o.matches(c.cert) && !o.levels.means(t.levels) {
 				return store.Because(store.ErrFailed, "the trust of %s is not as it was written", t.cert.SHA256.Short())
 			}
 		}
-		if got, _ := st.effective(c.cert); !got.trust().Equal(t.levels.trust(), true) {
+		if got, _ := st.effective(c.cert); !got.means(t.levels) {
 			return store.Because(store.ErrFailed, "the trust of %s is not as it was written", t.cert.SHA256.Short())
 		}
 	}
@@ -350,8 +352,10 @@ type writer struct {
 	sign *signer
 	next int64
 
-	statements map[string]func(args ...any) error
+	statements map[string]func(args ...any) error // by text, or by the columns that are written
 	closers    []func()
+	key        []byte // room
+	args       []any  // likewise
 }
 
 func (w *writer) begin() error {
@@ -377,44 +381,85 @@ const maxID = 0x3fffffff
 
 // newID returns a number that no object has.
 func (w *writer) newID() int64 {
-	for w.next == 0 || w.st.ids[w.next] {
+	for {
+		if _, taken := w.st.ids[w.next]; !taken && w.next != 0 {
+			w.st.ids[w.next] = nil
+			return w.next
+		}
 		w.next = (w.next + 1) & maxID
 	}
-	w.st.ids[w.next] = true
-	return w.next
 }
 
-// exec runs a statement, which is prepared once.
+// prepared returns a statement by its key, which is prepared once.
+func (w *writer) prepared(key []byte, text func() string) (func(args ...any) error, error) {
+	if run := w.statements[string(key)]; run != nil {
+		return run, nil
+	}
+	run, closer, err := w.db.Prepare(w.ctx, text())
+	if err != nil {
+		return nil, err
+	}
+	w.statements[string(key)] = run
+	w.closers = append(w.closers, closer)
+	return run, nil
+}
+
+// exec runs a statement.
 func (w *writer) exec(statement string, args ...any) error {
-	run := w.statements[statement]
-	if run == nil {
-		var closer func()
-		var err error
-		if run, closer, err = w.db.Prepare(w.ctx, statement); err != nil {
-			return err
-		}
-		w.statements[statement] = run
-		w.closers = append(w.closers, closer)
+	run, err := w.prepared([]byte(statement), func() string { return statement })
+	if err != nil {
+		return err
 	}
 	return run(args...)
 }
 
 // value is an attribute with its value.
 type value struct {
-	attr  attribute
-	value []byte
+	attr attribute
+	data []byte
 }
 
-// insert writes an object.
-func (w *writer) insert(id int64, row []value) error {
-	var columns, marks strings.Builder
-	args := []any{id}
-	for _, v := range row {
-		columns.WriteString(", " + v.attr.column())
-		marks.WriteString(", ?")
-		args = append(args, stored(v.value))
+// insert writes an object. The values of alike are the same in many objects, and
+// are part of the statement.
+func (w *writer) insert(id int64, alike, own []value) error {
+	w.key, w.args = w.key[:0], append(w.args[:0], id)
+	for _, v := range alike {
+		w.key = append(binary.BigEndian.AppendUint32(w.key, uint32(v.attr)), stored(v.data)...)
 	}
-	return w.exec("INSERT INTO main.nssPublic (id"+columns.String()+") VALUES (?"+marks.String()+")", args...)
+	for _, v := range own {
+		w.key = binary.BigEndian.AppendUint32(w.key, uint32(v.attr))
+		w.args = append(w.args, stored(v.data))
+	}
+	run, err := w.prepared(w.key, func() string {
+		columns, values := "id", "?"
+		for _, v := range alike {
+			columns, values = columns+", "+v.attr.column(), fmt.Sprintf("%s, x'%x'", values, stored(v.data))
+		}
+		for _, v := range own {
+			columns, values = columns+", "+v.attr.column(), values+", ?"
+		}
+		return "INSERT INTO main.nssPublic (" + columns + ") VALUES (" + values + ")"
+	})
+	if err != nil {
+		return err
+	}
+	return run(w.args...)
+}
+
+// vouch writes the signatures of an object's values.
+func (w *writer) vouch(id int64, values []value) error {
+	w.key, w.args = append(w.key[:0], byte(len(values))), w.args[:0]
+	for _, v := range values {
+		w.args = append(w.args, sigName(id, v.attr), w.sign.sign(signature{uint32(id), v.attr, v.data}))
+	}
+	run, err := w.prepared(w.key, func() string {
+		const one = "(?, ?, NULL)"
+		return "INSERT OR REPLACE INTO k.metaData (id, item1, item2) VALUES " + one + strings.Repeat(", "+one, len(values)-1)
+	})
+	if err != nil {
+		return err
+	}
+	return run(w.args...)
 }
 
 // drop deletes an object and its signatures.
@@ -448,15 +493,15 @@ func (w *writer) target(t *target) error {
 	yes, no := []byte{1}, []byte{0}
 	serial := serialOf(t.cert.Raw)
 	if t.adds() {
-		row := []value{
-			{aClass, be32(classCert)}, {aToken, yes}, {aPrivate, no}, {aLabel, []byte(t.label)}, {aValue, t.cert.Raw},
-			{aCertType, be32(0)}, {aIssuer, t.cert.Issuer.Raw}, {aSerial, serial}, {aSubject, t.cert.Subject.Raw},
-			{aID, keyID(t.cert)}, {aModifiable, yes},
+		alike := []value{{aClass, be32(classCert)}, {aToken, yes}, {aPrivate, no}, {aCertType, be32(0)}, {aModifiable, yes}}
+		own := []value{
+			{aLabel, []byte(t.label)}, {aValue, t.cert.Raw}, {aIssuer, t.cert.Issuer.Raw}, {aSerial, serial},
+			{aSubject, t.cert.Subject.Raw}, {aID, keyID(t.cert)},
 		}
 		if address := emailOf(t.cert); address != "" {
-			row = append(row, value{aEmail, []byte(address)})
+			own = append(own, value{aEmail, []byte(address)})
 		}
-		if err := w.insert(w.newID(), row); err != nil {
+		if err := w.insert(w.newID(), alike, own); err != nil {
 			return err
 		}
 	} else if t.setLabel {
@@ -497,7 +542,7 @@ func (w *writer) target(t *target) error {
 // keeps reports whether a trust object with the issuer and serial number of c
 // is about another certificate that is there, too.
 func (st *state) keeps(t *trustObject, c *store.Cert) bool {
-	for _, o := range st.holders[issuedOf(c)] {
+	for _, o := range st.holding(c.Issuer.Raw, serialOf(c.Raw)) {
 		if o.cert.SHA256 != c.SHA256 && !t.matches(c) && t.matches(o.cert) {
 			return true
 		}
@@ -508,28 +553,24 @@ func (st *state) keeps(t *trustObject, c *store.Cert) bool {
 // trust writes a trust object and signs it.
 func (w *writer) trust(id int64, number int, t *target, serial []byte) error {
 	k := kinds[number]
-	row := []value{{aClass, be32(k.class)}, {aToken, []byte{1}}, {aPrivate, []byte{0}}, {aLabel, nil}, {aModifiable, []byte{1}},
-		{aIssuer, t.cert.Issuer.Raw}, {aSerial, serial}}
+	alike := []value{{aClass, be32(k.class)}, {aToken, []byte{1}}, {aPrivate, []byte{0}}, {aLabel, nil}, {aModifiable, []byte{1}}}
+	own := []value{{aIssuer, t.cert.Issuer.Raw}, {aSerial, serial}}
 	var signed []value
-	for i, f := range fields {
-		l := t.levels[i]
+	for i, l := range t.levels {
 		if l == levelUnknown {
 			l = levelNone
 		}
-		signed = append(signed, value{k.field(f), be32(k.values[l])})
+		signed = append(signed, value{k.signed[i], be32(k.values[l])})
 	}
+	own = append(own, value{k.hash, hashFor(number, t.cert)})
 	if number == newKind {
-		signed = append(signed, value{aHash, hashFor(number, t.cert)}, value{aHashAlg, be32(hashSHA256)})
+		signed = append(signed, value{aHashAlg, be32(hashSHA256)})
 	} else {
-		signed = append(signed, value{aStepUp, []byte{0}}, value{aSHA1, hashFor(number, t.cert)}, value{aMD5, md5Of(t.cert.Raw)})
+		signed = append(signed, value{aStepUp, []byte{0}})
+		own = append(own, value{aMD5, md5Of(t.cert.Raw)})
 	}
-	if err := w.insert(id, append(row, signed...)); err != nil || w.sign == nil {
+	if err := w.insert(id, append(alike, signed...), own); err != nil || w.sign == nil {
 		return err
 	}
-	const one = "(?, ?, NULL)"
-	var args []any
-	for _, v := range signed {
-		args = append(args, sigName(id, v.attr), w.sign.sign(signature{uint32(id), v.attr, v.value}))
-	}
-	return w.exec("INSERT OR REPLACE INTO k.metaData (id, item1, item2) VALUES "+one+strings.Repeat(", "+one, len(signed)-1), args...)
+	return w.vouch(id, append(signed, own[2:]...))
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/certtrust/certtrust/platform/host"
@@ -49,13 +50,9 @@ func DetectBuiltin(_ context.Context, h *host.Host) ([]store.Store, []string) {
 				return nil, []string{file + " is p11-kit's module, which shows the system's store"}
 			}
 			b := &Builtin{host: h, file: file}
-			purposes := []store.Purpose{}
-			for _, f := range fields {
-				purposes = append(purposes, f.purpose)
-			}
 			b.info = store.Info{
 				ID: BuiltinBackend + ":nss", Backend: BuiltinBackend, Title: "Roots that NSS brings along", Scope: store.ScopeSystem, Location: file,
-				Express: store.Express{Purposes: purposes, Decisions: []store.Decision{store.Trusted, store.Distrusted, store.Unspecified}, Labels: true},
+				Express: store.Express{Purposes: slices.Clone(fields), Decisions: []store.Decision{store.Trusted, store.Distrusted, store.Unspecified}, Labels: true},
 				Readers: []string{"programs that use the system's NSS"},
 			}
 			if !h.Live {
@@ -97,7 +94,7 @@ func (b *Builtin) Entries(ctx context.Context) iter.Seq2[store.Entry, error] {
 				limits[int64(i+1)] = after
 			}
 			delete(o, aDistrustAfter)
-			st.add(int64(i+1), o)
+			st.add(int64(i+1), objectOf(o))
 		}
 		for _, c := range st.certs {
 			l, _ := st.effective(c.cert)
@@ -236,8 +233,8 @@ func (m *memory) object(at uint64) map[attribute][]byte {
 }
 
 func isNumber(a attribute) bool {
-	for _, f := range fields {
-		if a == f.old || a == f.new {
+	for _, k := range kinds {
+		if slices.Contains(k.signed[:len(fields)], a) {
 			return true
 		}
 	}

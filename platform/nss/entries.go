@@ -211,7 +211,7 @@ func (s *Store) certFindings(st *state, c *certObject) (list []finding) {
 			}
 		}
 		list = append(list, finding{s.problem(code, c.cert, ""), c, rewrite(l)})
-	case newer != nil && older != nil && !newer.levels.trust().Equal(older.levels.trust(), true):
+	case newer != nil && older != nil && !newer.levels.means(older.levels):
 		list = append(list, finding{s.problem("kinds-differ", c.cert,
 			fmt.Sprintf("%s for newer programs, %s for older ones", newer.levels, older.levels)), c, rewrite(stricter(newer.levels, older.levels))})
 	case newer != nil && older == nil && !s.o.Profile && newer.levels.says():
@@ -226,7 +226,7 @@ func (s *Store) certFindings(st *state, c *certObject) (list []finding) {
 // heldElsewhere reports whether another certificate here is the one that the
 // object is about.
 func (st *state) heldElsewhere(t *trustObject, not *certObject) bool {
-	return slices.ContainsFunc(st.holders[issued(t.issuer, t.serial)], func(c *certObject) bool {
+	return slices.ContainsFunc(st.holding(t.issuer, t.serial), func(c *certObject) bool {
 		return c.cert.SHA256 != not.cert.SHA256 && t.matches(c.cert)
 	})
 }

@@ -303,13 +303,13 @@ func FuzzRows(f *testing.F) {
 	f.Add([]byte{0x30, 0x03, 0x02, 0x01, 0x01}, entry.check, entry.salt, []byte("library=\nname=x\nNSS=Flags=internal,fips\n"))
 	f.Fuzz(func(t *testing.T, der, check, salt, modules []byte) {
 		st := newState(&certCache{})
-		st.add(1, map[attribute][]byte{aClass: be32(classCert), aValue: der, aLabel: der, aIssuer: der})
+		st.add(1, objectOf(map[attribute][]byte{aClass: be32(classCert), aValue: der, aLabel: der, aIssuer: der}))
 		for i, k := range kinds {
-			row := map[attribute][]byte{aClass: be32(k.class), aIssuer: der, aSerial: check, k.hashes[0]: der}
-			for _, x := range fields {
-				row[k.field(x)] = salt
+			row := map[attribute][]byte{aClass: be32(k.class), aIssuer: der, aSerial: check, k.hash: der}
+			for _, a := range k.signed[:len(fields)] {
+				row[a] = salt
 			}
-			st.add(int64(2+i), row)
+			st.add(int64(2+i), objectOf(row))
 		}
 		for _, c := range st.certs {
 			keyID(c.cert)
@@ -322,7 +322,11 @@ func FuzzRows(f *testing.F) {
 				st.login, st.keys = unlocked, keys
 			}
 		}
-		st.check(t.Context(), map[string][]byte{sigName(2, kinds[0].field(fields[0])): check})
+		if object, a, ok := signs(string(der)); ok && sigName(object, a) != string(der) {
+			t.Errorf("%q is not the name of what %q signs", sigName(object, a), der)
+		}
+		st.signature(signatureRow{2, kinds[0].signed[0], check})
+		st.check(t.Context())
 		(&Store{}).entries(st, func(store.Entry, error) bool { return true })
 		for _, m := range parseModules(modules) {
 			if m.start < 0 || m.end > len(modules) || m.start > m.end {

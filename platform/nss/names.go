@@ -1,31 +1,35 @@
 package nss
 
-import "github.com/certtrust/certtrust/store"
+import (
+	"slices"
+
+	"github.com/certtrust/certtrust/store"
+)
 
 // names is who has which nickname. NSS wants one to be that of a single
 // subject, which may have several certificates.
 type names struct {
 	of       map[store.Fingerprint]string
-	labels   map[string]map[string]int // how many of each subject have a label
-	subjects map[string]map[store.Fingerprint]string
+	subjects map[string][]store.Fingerprint
+	owned    map[owned]int  // how many certificates of a subject have a nickname
+	owners   map[string]int // how many subjects have it
 }
 
+// owned is a nickname that a subject has.
+type owned struct{ label, subject string }
+
 func newNames() *names {
-	return &names{map[store.Fingerprint]string{}, map[string]map[string]int{}, map[string]map[store.Fingerprint]string{}}
+	return &names{map[store.Fingerprint]string{}, map[string][]store.Fingerprint{}, map[owned]int{}, map[string]int{}}
 }
 
 func (n *names) add(c *store.Cert, label string) {
 	n.drop(c)
 	subject := string(c.Subject.Raw)
 	n.of[c.SHA256] = label
-	if n.labels[label] == nil {
-		n.labels[label] = map[string]int{}
+	n.subjects[subject] = append(n.subjects[subject], c.SHA256)
+	if n.owned[owned{label, subject}]++; n.owned[owned{label, subject}] == 1 {
+		n.owners[label]++
 	}
-	n.labels[label][subject]++
-	if n.subjects[subject] == nil {
-		n.subjects[subject] = map[store.Fingerprint]string{}
-	}
-	n.subjects[subject][c.SHA256] = label
 }
 
 func (n *names) drop(c *store.Cert) {
@@ -35,9 +39,9 @@ func (n *names) drop(c *store.Cert) {
 	}
 	subject := string(c.Subject.Raw)
 	delete(n.of, c.SHA256)
-	delete(n.subjects[subject], c.SHA256)
-	if n.labels[label][subject]--; n.labels[label][subject] == 0 {
-		delete(n.labels[label], subject)
+	n.subjects[subject] = slices.DeleteFunc(n.subjects[subject], func(fp store.Fingerprint) bool { return fp == c.SHA256 })
+	if n.owned[owned{label, subject}]--; n.owned[owned{label, subject}] == 0 {
+		n.owners[label]--
 	}
 }
 
@@ -45,8 +49,8 @@ func (n *names) drop(c *store.Cert) {
 // "" if it has none.
 func (n *names) ofSubject(c *store.Cert) string {
 	first := ""
-	for _, label := range n.subjects[string(c.Subject.Raw)] {
-		if label != "" && (first == "" || label < first) {
+	for _, fp := range n.subjects[string(c.Subject.Raw)] {
+		if label := n.of[fp]; label != "" && (first == "" || label < first) {
 			first = label
 		}
 	}
@@ -55,7 +59,9 @@ func (n *names) ofSubject(c *store.Cert) string {
 
 // taken reports whether another subject than that of c has the nickname.
 func (n *names) taken(label string, c *store.Cert) bool {
-	owners := n.labels[label]
-	_, own := owners[string(c.Subject.Raw)]
-	return len(owners) > 1 || len(owners) == 1 && !own
+	owners := n.owners[label]
+	if n.owned[owned{label, string(c.Subject.Raw)}] > 0 {
+		owners--
+	}
+	return owners > 0
 }

@@ -58,25 +58,13 @@ const (
 )
 
 // decisions are what the levels mean to readers.
-var decisions = map[level]store.Decision{
+var decisions = [...]store.Decision{
 	levelNone: store.Unspecified, levelPeer: store.Peer, levelAnchor: store.Trusted,
 	levelDistrusted: store.Distrusted, levelValid: store.Unspecified, levelUnknown: store.Unspecified,
 }
 
-// field is one of the things that trust is about, with its attribute in each
-// kind of trust object.
-type field struct {
-	purpose store.Purpose
-	old     attribute // in CKO_NSS_TRUST
-	new     attribute // in CKO_TRUST
-}
-
-var fields = []field{
-	{store.PurposeServerAuth, 0xce536358, 0x62c},
-	{store.PurposeClientAuth, 0xce536359, 0x62d},
-	{store.PurposeCodeSigning, 0xce53635a, 0x62e},
-	{store.PurposeEmail, 0xce53635b, 0x62f},
-}
+// fields are the purposes that trust objects are about.
+var fields = []store.Purpose{store.PurposeServerAuth, store.PurposeClientAuth, store.PurposeCodeSigning, store.PurposeEmail}
 
 // levels is what a trust object says of each of fields.
 type levels [4]level
@@ -91,11 +79,23 @@ const (
 
 // trust returns the levels as rules.
 func (l levels) trust() store.Trust {
-	t := store.Trust{}
-	for i, f := range fields {
-		t = append(t, store.Rule{Purpose: f.purpose, Decision: decisions[l[i]]})
+	t := make(store.Trust, 0, len(l))
+	for i, purpose := range fields {
+		if d := decisions[l[i]]; d != store.Unspecified { // what holds without a rule
+			t = append(t, store.Rule{Purpose: purpose, Decision: d})
+		}
 	}
 	return t.Normal()
+}
+
+// means reports whether readers take both for the same.
+func (l levels) means(m levels) bool {
+	for i := range l {
+		if decisions[l[i]] != decisions[m[i]] {
+			return false
+		}
+	}
+	return true
 }
 
 // trusts reports whether anything is trusted.
@@ -132,26 +132,24 @@ func (l levels) String() string {
 type kind struct {
 	name   string
 	class  uint32
-	field  func(field) attribute
-	values map[level]uint32
-	// hashes are the attributes that name the certificate.
-	hashes []attribute
-	signed []attribute // what is signed besides the fields
+	values [levelUnknown + 1]uint32 // of the levels
+	hash   attribute                // names the certificate
+	signed []attribute              // fields, in their order, and what else is signed
 }
 
 // kinds are the kinds of trust objects, the one that newer readers prefer
 // first.
 var kinds = []kind{
 	{
-		name: "CKO_TRUST", class: classTrust, field: func(f field) attribute { return f.new },
-		values: map[level]uint32{levelUnknown: 0, levelPeer: 1, levelAnchor: 2, levelDistrusted: 3, levelNone: 4, levelValid: 4},
-		hashes: []attribute{aHash}, signed: []attribute{aHash, aHashAlg},
+		name: "CKO_TRUST", class: classTrust,
+		values: [...]uint32{levelUnknown: 0, levelPeer: 1, levelAnchor: 2, levelDistrusted: 3, levelNone: 4, levelValid: 4},
+		hash:   aHash, signed: []attribute{0x62c, 0x62d, 0x62e, 0x62f, aHash, aHashAlg},
 	},
 	{
-		name: "CKO_NSS_TRUST", class: classNSSTrust, field: func(f field) attribute { return f.old },
-		values: map[level]uint32{levelPeer: 0xce534351, levelAnchor: 0xce534352, levelNone: 0xce534353,
+		name: "CKO_NSS_TRUST", class: classNSSTrust,
+		values: [...]uint32{levelPeer: 0xce534351, levelAnchor: 0xce534352, levelNone: 0xce534353,
 			levelUnknown: 0xce534355, levelDistrusted: 0xce53435a, levelValid: 0xce53435b},
-		hashes: []attribute{aSHA1, aMD5}, signed: []attribute{aStepUp, aSHA1, aMD5},
+		hash: aSHA1, signed: []attribute{0xce536358, 0xce536359, 0xce53635a, 0xce53635b, aStepUp, aSHA1, aMD5},
 	},
 }
 

@@ -46,7 +46,7 @@ func (e *edits) trust(st *state, c *certObject, l levels) {
 	if slices.ContainsFunc(e.targets, func(t *target) bool { return t.cert.SHA256 == c.cert.SHA256 }) {
 		return
 	}
-	e.targets = append(e.targets, &target{cert: c.cert, objects: st.find(c.cert.SHA256), label: c.label, levels: l, setTrust: true})
+	e.targets = append(e.targets, &target{cert: c.cert, objects: st.prints[c.cert.SHA256], label: c.label, levels: l, setTrust: true})
 }
 
 // planner turns changes into steps and edits.
@@ -56,8 +56,9 @@ type planner struct {
 	plan  store.Plan
 	edits edits
 
-	names  *names                 // as they will be
-	adding map[string]*store.Cert // by issuer and serial number
+	files  []string // that a change writes
+	names  *names   // as they will be
+	adding map[issue]*store.Cert
 }
 
 func (s *Store) newPlanner(st *state) *planner {
@@ -65,7 +66,7 @@ func (s *Store) newPlanner(st *state) *planner {
 	for _, c := range st.certs {
 		names.add(c.cert, c.label)
 	}
-	return &planner{s: s, st: st, names: names, adding: map[string]*store.Cert{}, plan: store.Plan{Store: s.info.ID, Basis: st.digest(), Steps: []store.Step{}}}
+	return &planner{s: s, st: st, files: s.files(st), names: names, adding: map[issue]*store.Cert{}, plan: store.Plan{Store: s.info.ID, Basis: st.digest(), Steps: []store.Step{}}}
 }
 
 // Plan returns the steps to what is wanted.
@@ -109,7 +110,7 @@ func (p *planner) repair(problems []store.Problem) {
 			p.plan.RefuseProblem(x, err)
 			continue
 		}
-		step := store.Step{Action: store.ActionMend, Label: f.problem.Text, Files: p.s.files(p.st)}
+		step := store.Step{Action: store.ActionMend, Label: f.problem.Text, Files: p.files}
 		if f.problem.Fingerprint != nil {
 			step.Fingerprint = *f.problem.Fingerprint
 		}
@@ -206,7 +207,7 @@ func (p *planner) change(c store.Change) error {
 	if err := c.Check(); err != nil {
 		return err
 	}
-	objects := p.st.find(c.Fingerprint)
+	objects := p.st.prints[c.Fingerprint]
 	if c.Item != "" {
 		objects = slices.DeleteFunc(slices.Clone(objects), func(o *certObject) bool {
 			src := p.s.source(kindCert, o.id)
@@ -224,7 +225,7 @@ func (p *planner) change(c store.Change) error {
 	case c.DER == nil:
 		return store.Because(store.ErrNotFound, "the database does not hold it, so the certificate itself is needed")
 	default:
-		t.cert = p.s.parsed.cert(c.DER)
+		t.cert = p.s.parsed.cert(c.Fingerprint, c.Cert)
 		t.setTrust, t.setLabel = true, true
 		if err := p.storable(t.cert); err != nil {
 			return err
@@ -273,12 +274,12 @@ func (p *planner) storable(c *store.Cert) error {
 			"it has the same issuer and serial number as %s (\"%s\"), and NSS cannot hold both", other.SHA256.Short(), store.Printable(other.Label())),
 			Hint: "if this one takes its place: certtrust trust FILE --replaces " + other.SHA256.Short()}
 	}
-	for _, o := range p.st.holders[issuedOf(c)] {
+	for _, o := range p.st.holding(c.Issuer.Raw, serial) {
 		if o.cert.SHA256 != c.SHA256 && !p.leaves(o) {
 			return clash(o.cert)
 		}
 	}
-	if other := p.adding[issuedOf(c)]; other != nil {
+	if other := p.adding[issueOf(c)]; other != nil {
 		return clash(other)
 	}
 	return nil
@@ -305,7 +306,7 @@ func readContent(c store.Change) (*content, error) {
 		return nil, store.Because(store.ErrInput, "the content that is given is not that of this certificate")
 	}
 	for _, l := range kept.Levels {
-		if _, known := decisions[l]; !known {
+		if l < levelNone || l > levelUnknown {
 			return nil, store.Because(store.ErrInput, "the content that is given is not that of this certificate")
 		}
 	}
@@ -341,8 +342,8 @@ func (s *Store) wanted(c *store.Cert, now levels, kept *content, want store.Trus
 		return fold(a) == fold(b)
 	}
 	out := now
-	for i, f := range fields {
-		d := next.For(f.purpose)
+	for i, purpose := range fields {
+		d := next.For(purpose)
 		switch {
 		case kept != nil && same(decisions[kept.Levels[i]], d):
 			out[i] = kept.Levels[i]
@@ -392,7 +393,7 @@ func (s *Store) writes(st *state) []int {
 func (p *planner) aligned(c *store.Cert, l levels) bool {
 	have := map[int]bool{}
 	for _, t := range p.st.of(c) {
-		if !t.matches(c) || t.missing+t.bad > 0 || !t.levels.trust().Equal(l.trust(), true) {
+		if !t.matches(c) || t.missing+t.bad > 0 || !t.levels.means(l) {
 			return !t.said.says() && t.missing+t.bad == 0 && !l.says()
 		}
 		have[t.kind] = true
@@ -472,7 +473,7 @@ func (p *planner) removeGhost(c store.Change) error {
 		if t.kind == newKind && bytes.Equal(t.hash, c.Fingerprint[:]) && !slices.Contains(p.edits.dropTrust, t) {
 			before := store.State{Present: true, Trust: t.levels.trust()}
 			p.plan.Steps = append(p.plan.Steps, store.Step{Action: store.ActionRemove, Fingerprint: c.Fingerprint,
-				Label: "(trust without its certificate)", Before: &before, After: &store.State{}, Files: p.s.files(p.st)})
+				Label: "(trust without its certificate)", Before: &before, After: &store.State{}, Files: p.files})
 			p.edits.dropTrust = append(p.edits.dropTrust, t)
 			p.plan.Undo = append(p.plan.Undo, store.Change{Fingerprint: c.Fingerprint, Absent: true})
 		}
@@ -482,7 +483,7 @@ func (p *planner) removeGhost(c store.Change) error {
 
 // tell adds the step of a target, and how it is taken back.
 func (p *planner) tell(t *target, before levels, trusting bool) {
-	step := store.Step{Fingerprint: t.cert.SHA256, Files: p.s.files(p.st), Before: &store.State{}, After: &store.State{}}
+	step := store.Step{Fingerprint: t.cert.SHA256, Files: p.files, Before: &store.State{}, After: &store.State{}}
 	undo := store.Change{Fingerprint: t.cert.SHA256, Absent: true}
 	if len(t.objects) > 0 {
 		label, trust := t.objects[0].label, before.trust()
@@ -507,6 +508,9 @@ func (p *planner) tell(t *target, before levels, trusting bool) {
 		step.Action = store.ActionTrust
 	}
 	step.Elevated = p.s.info.Access.Write != nil && p.s.info.Access.Write.Kind == store.NeedsElevation
+	if len(p.plan.Undo) == 0 {
+		p.plan.Steps, p.plan.Undo = slices.Grow(p.plan.Steps, len(p.plan.Want)), slices.Grow(p.plan.Undo, len(p.plan.Want))
+	}
 	p.plan.Steps = append(p.plan.Steps, step)
 	p.plan.Undo = append(p.plan.Undo, undo)
 	p.edits.targets = append(p.edits.targets, t)
@@ -515,7 +519,7 @@ func (p *planner) tell(t *target, before levels, trusting bool) {
 		p.names.add(t.cert, t.label)
 	}
 	if t.adds() {
-		p.adding[issuedOf(t.cert)] = t.cert
+		p.adding[issueOf(t.cert)] = t.cert
 	}
 	if p.s.o.Profile && !t.gone && t.levels.trusts() && t.cert.IsCA() && t.cert.SelfIssued() && namesHosts(t.cert) {
 		p.notice("\"%s\" is a certificate authority that names hosts: %s does not accept it as a server's own certificate, whatever it is trusted for; issue one that is no authority",

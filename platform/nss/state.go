@@ -2,6 +2,7 @@ package nss
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/md5"
 	"crypto/sha1"
@@ -32,12 +33,10 @@ const (
 
 // certObject is a certificate in the database.
 type certObject struct {
-	id     int64
-	cert   *store.Cert
-	label  string
-	issuer []byte
-	serial []byte
-	key    bool // the database has its private key
+	id    int64
+	cert  *store.Cert
+	label string
+	key   bool // the database has its private key
 }
 
 // trustObject is a trust object in the database.
@@ -48,9 +47,15 @@ type trustObject struct {
 	hash           []byte // of the certificate, as the kind has it
 	levels         levels // as readers take them: a value with a bad signature says nothing
 	said           levels // as written
-	values         map[attribute][]byte
+	signed         []signed
 	missing, bad   int // signatures
 	unchecked      int
+}
+
+// signed is an attribute that is signed, as it is stored, with its signature.
+type signed struct {
+	value
+	signature []byte // nil = none
 }
 
 // state is what a database holds.
@@ -64,11 +69,12 @@ type state struct {
 
 	certs   []*certObject
 	trusts  []*trustObject
-	about   map[string][]*trustObject // by issuer and serial number
-	holders map[string][]*certObject  // likewise
-	orphans []string                  // signatures of objects that there are not
-	broken  []broken                  // rows that cannot be read
-	ids     map[int64]bool
+	prints  map[store.Fingerprint][]*certObject
+	about   map[issue][]*trustObject
+	holders map[issue][]*certObject
+	orphans []string               // signatures of objects that there are not
+	broken  []broken               // rows that cannot be read
+	ids     map[int64]*trustObject // all objects: nil = another one
 	fips    bool
 
 	parsed *certCache
@@ -81,9 +87,8 @@ type certCache struct {
 	list map[store.Fingerprint]*store.Cert
 }
 
-// cert returns a certificate, which nobody changes.
-func (c *certCache) cert(der []byte) *store.Cert {
-	fp := store.FingerprintOf(der)
+// cert returns a certificate, which nobody changes. It is read if it is new.
+func (c *certCache) cert(fp store.Fingerprint, read func() *store.Cert) *store.Cert {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if known := c.list[fp]; known != nil {
@@ -92,7 +97,7 @@ func (c *certCache) cert(der []byte) *store.Cert {
 	if c.list == nil {
 		c.list = map[store.Fingerprint]*store.Cert{}
 	}
-	c.list[fp] = store.NewCert(bytes.Clone(der)) // the caller may use der again
+	c.list[fp] = read()
 	return c.list[fp]
 }
 
@@ -167,14 +172,10 @@ func (s *Store) readOnce(ctx context.Context) (*state, error) {
 			return nil, err
 		}
 	}
-	// The order in which the two are locked is that of writers, so that nobody
-	// waits for the other.
-	src.certName, src.keyName = "main", "main"
-	if err := s.readObjects(ctx, src, st); err != nil {
-		return nil, err
-	}
 	if sqlite.Exists(s.host, s.keys) {
 		st.keydb = true
+		// The order in which the two are locked is that of writers, so that
+		// nobody waits for the other.
 		if src.keys, err = sqlite.Read(ctx, s.host, s.keys); err != nil {
 			return nil, err
 		}
@@ -182,7 +183,17 @@ func (s *Store) readOnce(ctx context.Context) (*state, error) {
 			return nil, err
 		}
 	}
-	return st, s.readKeys(ctx, src, st, nil)
+	src.certName, src.keyName = "main", "main"
+	var keys keyRows
+	var failed error
+	var reading sync.WaitGroup
+	reading.Go(func() { keys, failed = s.readKeys(ctx, src) })
+	err = s.readObjects(ctx, src, st)
+	reading.Wait()
+	if err = cmp.Or(err, failed); err != nil {
+		return nil, err
+	}
+	return st, s.check(ctx, st, keys, nil)
 }
 
 func (src *source) close() {
@@ -194,13 +205,20 @@ func (src *source) close() {
 }
 
 // objectColumns are what is read of each object.
-func objectColumns() []attribute {
-	list := []attribute{aClass, aLabel, aValue, aIssuer, aSerial, aID, aHash, aHashAlg, aSHA1, aMD5, aStepUp}
-	for _, f := range fields {
-		list = append(list, f.old, f.new)
+var objectColumns = slices.Concat([]attribute{aClass, aLabel, aValue, aIssuer, aSerial}, kinds[newKind].signed, kinds[oldKind].signed)
+
+// object is a row: the values of objectColumns.
+type object [][]byte
+
+func objectOf(values map[attribute][]byte) object {
+	o := make(object, len(objectColumns))
+	for i, a := range objectColumns {
+		o[i] = values[a]
 	}
-	return list
+	return o
 }
+
+func (o object) get(a attribute) []byte { return o[slices.Index(objectColumns, a)] }
 
 // readObjects reads cert9.db.
 func (s *Store) readObjects(ctx context.Context, src source, st *state) error {
@@ -212,134 +230,172 @@ func (s *Store) readObjects(ctx context.Context, src source, st *state) error {
 		return &store.Error{Path: s.certs, Err: store.Because(store.ErrCorrupt, "it is not a certificate database of NSS")}
 	}
 	st.modern = slices.Contains(names, attribute(0x62c).column())
-	attrs := objectColumns()
 	var columns []string
-	for _, a := range attrs {
+	for _, a := range objectColumns {
 		if slices.Contains(names, a.column()) {
 			columns = append(columns, a.column())
 		} else {
 			columns = append(columns, "NULL")
 		}
 	}
-	values := make([]any, len(attrs)+1)
-	to := make([]any, len(values))
-	for i := range values {
-		to[i] = &values[i]
+	var id any
+	row := make(object, len(objectColumns))
+	to := []any{&id}
+	for i := range row {
+		to = append(to, (*sqlite.Blob)(&row[i]))
 	}
 	query := "SELECT id, " + strings.Join(columns, ", ") + " FROM " + src.certName + ".nssPublic ORDER BY id"
 	return src.certs.Query(ctx, query, nil, func(scan func(...any) error) error {
-		clear(values)
 		if err := scan(to...); err != nil {
 			return err
 		}
 		if len(st.ids) == maxObjects {
 			return &store.Error{Path: s.certs, Err: store.Because(store.ErrCorrupt, "it holds more than %d objects", maxObjects)}
 		}
-		id, ok := values[0].(int64)
-		if !ok {
-			return nil // NSS finds no such object
+		if number, ok := id.(int64); ok { // NSS finds no others
+			st.ids[number] = nil
+			st.add(number, row)
 		}
-		st.ids[id] = true
-		row := make(map[attribute][]byte, len(attrs))
-		for i, a := range attrs {
-			if b, ok := values[i+1].([]byte); ok {
-				row[a] = b
-			}
-		}
-		st.add(id, row)
 		return nil
 	})
 }
 
 // add takes an object in.
-func (st *state) add(id int64, row map[attribute][]byte) {
-	class := row[aClass]
+func (st *state) add(id int64, row object) {
+	class := row.get(aClass)
 	if len(class) != 4 {
 		return
 	}
 	if bytes.Equal(class, be32(classCert)) {
-		der := plainValue(row[aValue])
+		der := plainValue(row.get(aValue))
 		if len(der) == 0 {
 			st.broken = append(st.broken, broken{id, store.Because(store.ErrCorrupt, "the certificate is missing")})
 			return
 		}
-		c := &certObject{id: id, cert: st.parsed.cert(der), issuer: plainValue(row[aIssuer]), serial: plainValue(row[aSerial])}
-		c.label = strings.ToValidUTF8(string(plainValue(row[aLabel])), "\ufffd")
+		c := &certObject{id: id, cert: st.parsed.cert(store.FingerprintOf(der), func() *store.Cert { return store.NewCert(der) })}
+		c.label = strings.ToValidUTF8(string(plainValue(row.get(aLabel))), "\ufffd")
 		st.certs = append(st.certs, c)
-		st.holders[issuedOf(c.cert)] = append(st.holders[issuedOf(c.cert)], c)
+		st.prints[c.cert.SHA256] = append(st.prints[c.cert.SHA256], c)
+		at := issueOf(c.cert)
+		st.holders[at] = append(st.holders[at], c)
 		return
 	}
 	for i, k := range kinds {
 		if !bytes.Equal(class, be32(k.class)) {
 			continue
 		}
-		t := &trustObject{id: id, kind: i, issuer: plainValue(row[aIssuer]), serial: plainValue(row[aSerial]), values: row}
-		t.hash = plainValue(row[k.hashes[0]])
-		for j, f := range fields {
-			t.said[j] = k.levelOf(row[k.field(f)])
+		t := &trustObject{id: id, kind: i, issuer: plainValue(row.get(aIssuer)), serial: plainValue(row.get(aSerial)), signed: make([]signed, len(k.signed))}
+		t.hash = plainValue(row.get(k.hash))
+		for j, a := range k.signed {
+			t.signed[j].value = value{a, row.get(a)}
+		}
+		for j := range fields {
+			t.said[j] = k.levelOf(t.signed[j].data)
 		}
 		t.levels = t.said
+		st.ids[id] = t
 		st.trusts = append(st.trusts, t)
-		st.about[issued(t.issuer, t.serial)] = append(st.about[issued(t.issuer, t.serial)], t)
+		at := issue{string(t.issuer), string(t.serial)}
+		st.about[at] = append(st.about[at], t)
 	}
 }
 
-// issued is a key for what an issuer gave a serial number.
-func issued(issuer, serial []byte) string {
-	return strconv.Itoa(len(issuer)) + " " + string(issuer) + string(serial)
-}
+// issue is what an issuer gave a serial number, by which NSS finds the trust of
+// a certificate.
+type issue struct{ issuer, serial string }
 
-func issuedOf(c *store.Cert) string { return issued(c.Issuer.Raw, serialOf(c.Raw)) }
+func issueOf(c *store.Cert) issue { return issue{string(c.Issuer.Raw), string(serialOf(c.Raw))} }
 
 func newState(parsed *certCache) *state {
-	return &state{ids: map[int64]bool{}, about: map[string][]*trustObject{}, holders: map[string][]*certObject{}, parsed: parsed}
+	return &state{ids: map[int64]*trustObject{}, prints: map[store.Fingerprint][]*certObject{}, about: map[issue][]*trustObject{}, holders: map[issue][]*certObject{}, parsed: parsed}
 }
 
-// sigName is the name of the row that signs an attribute.
+// sigName is the name of the row that signs an attribute of an object.
 func sigName(id int64, a attribute) string {
-	return fmt.Sprintf("sig_cert_%08x_%08x", uint32(id), uint32(a))
+	const digits = "0123456789abcdef"
+	name := []byte("sig_cert_00000000_00000000")
+	for i := range 8 {
+		name[16-i], name[25-i] = digits[id>>(4*i)&0xf], digits[a>>(4*i)&0xf]
+	}
+	return string(name)
 }
 
-// readKeys reads key4.db and checks the signatures. A password is tried beside
-// the empty one and those that are at hand.
-func (s *Store) readKeys(ctx context.Context, src source, st *state, password *host.Secret) error {
+// signs tells what a signature of that name signs. Readers look for no other form.
+func signs(name string) (id int64, a attribute, ok bool) {
+	rest, ok := strings.CutPrefix(name, "sig_cert_")
+	if !ok || len(rest) != 17 || rest[8] != '_' || strings.ToLower(rest) != rest {
+		return 0, 0, false
+	}
+	object, err := strconv.ParseUint(rest[:8], 16, 32)
+	if err != nil {
+		return 0, 0, false
+	}
+	number, err := strconv.ParseUint(rest[9:], 16, 32)
+	return int64(object), attribute(number), err == nil
+}
+
+// keyRows are the rows of key4.db that matter.
+type keyRows struct {
+	entry      *passwordEntry
+	signatures []signatureRow
+	private    map[string]bool // the CKA_IDs of private keys
+}
+
+type signatureRow struct {
+	object int64
+	attr   attribute
+	der    []byte
+}
+
+// readKeys reads key4.db.
+func (s *Store) readKeys(ctx context.Context, src source) (keys keyRows, err error) {
 	if src.keys == nil {
-		return nil
+		return keys, nil
 	}
 	names := src.keys.Columns(src.keyName, "metaData")
 	if !slices.Contains(names, "id") || !slices.Contains(names, "item1") || !slices.Contains(names, "item2") {
-		return &store.Error{Path: s.keys, Err: store.Because(store.ErrCorrupt, "it is not a key database of NSS")}
+		return keys, &store.Error{Path: s.keys, Err: store.Because(store.ErrCorrupt, "it is not a key database of NSS")}
 	}
-	sigs := map[string][]byte{}
-	query := "SELECT id, item1, item2 FROM " + src.keyName + ".metaData WHERE id = 'password' OR id >= 'sig_cert_' AND id < 'sig_cert`'"
-	err := src.keys.Query(ctx, query, nil, func(scan func(...any) error) error {
-		var id, item1, item2 any
-		if err := scan(&id, &item1, &item2); err != nil {
+	// The plus signs keep SQLite from going by the index, which takes longer.
+	query := "SELECT id, item1, item2 FROM " + src.keyName + ".metaData WHERE +id = 'password' OR +id >= 'sig_cert_' AND +id < 'sig_cert`'"
+	err = src.keys.Query(ctx, query, nil, func(scan func(...any) error) error {
+		var id any
+		var first, second sqlite.Blob
+		if err := scan(&id, &first, &second); err != nil {
 			return err
 		}
 		name, _ := id.(string)
-		first, _ := item1.([]byte)
-		second, _ := item2.([]byte)
 		if name == "password" {
-			st.entry = &passwordEntry{first, second}
-			return nil
+			keys.entry = &passwordEntry{first, second}
+		} else if object, a, ok := signs(name); ok {
+			if len(keys.signatures) == maxObjects {
+				return &store.Error{Path: s.keys, Err: store.Because(store.ErrCorrupt, "it holds more than %d signatures", maxObjects)}
+			}
+			keys.signatures = append(keys.signatures, signatureRow{object, a, first})
 		}
-		if len(sigs) == maxObjects {
-			return &store.Error{Path: s.keys, Err: store.Because(store.ErrCorrupt, "it holds more than %d signatures", maxObjects)}
-		}
-		sigs[name] = first
 		return nil
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		keys.private, err = s.readPrivate(ctx, src)
 	}
-	if err := s.readPrivate(ctx, src, st); err != nil {
-		return err
+	return keys, err
+}
+
+// check takes the rows of key4.db in and checks the signatures. A password is
+// tried beside the empty one and those that are at hand.
+func (s *Store) check(ctx context.Context, st *state, keys keyRows, password *host.Secret) error {
+	for _, c := range st.certs {
+		c.key = len(keys.private) > 0 && keys.private[string(keyID(c.cert))]
 	}
+	st.entry = keys.entry
 	if st.entry == nil || len(st.entry.check) == 0 {
 		st.entry = nil
 		return nil // never initialized: nothing is signed
 	}
+	for _, row := range keys.signatures {
+		st.signature(row)
+	}
+	slices.Sort(st.orphans)
 	tries := []host.Secret{{}}
 	if password != nil {
 		tries = append(tries, *password)
@@ -348,6 +404,7 @@ func (s *Store) readKeys(ctx context.Context, src source, st *state, password *h
 	}
 	st.login = locked
 	for _, p := range tries {
+		var err error
 		if st.keys, err = s.unlock(*st.entry, p); err != nil {
 			return &store.Error{Path: s.keys, Err: err}
 		}
@@ -356,7 +413,7 @@ func (s *Store) readKeys(ctx context.Context, src source, st *state, password *h
 			break
 		}
 	}
-	return st.check(ctx, sigs)
+	return st.check(ctx)
 }
 
 // unlock is what [passwordEntry.unlock] returns, which is found out once for
@@ -387,74 +444,69 @@ type unlocking struct {
 	err  error
 }
 
-// readPrivate finds which certificates have their private key here.
-func (s *Store) readPrivate(ctx context.Context, src source, st *state) error {
+// readPrivate finds which private keys are there.
+func (s *Store) readPrivate(ctx context.Context, src source) (map[string]bool, error) {
 	names := src.keys.Columns(src.keyName, "nssPrivate")
-	if len(st.certs) == 0 || !slices.Contains(names, aID.column()) || !slices.Contains(names, aClass.column()) {
-		return nil
+	if !slices.Contains(names, aID.column()) || !slices.Contains(names, aClass.column()) {
+		return nil, nil
 	}
 	keys := map[string]bool{}
 	query := fmt.Sprintf("SELECT %s FROM %s.nssPrivate WHERE %s = x'%08x'", aID.column(), src.keyName, aClass.column(), classKey)
-	err := src.keys.Query(ctx, query, nil, func(scan func(...any) error) error {
-		var id any
+	return keys, src.keys.Query(ctx, query, nil, func(scan func(...any) error) error {
+		var id sqlite.Blob
 		if err := scan(&id); err != nil {
 			return err
 		}
-		if b, ok := id.([]byte); ok && len(keys) < maxObjects {
-			keys[string(b)] = true
+		if id != nil && len(keys) < maxObjects {
+			keys[string(id)] = true
 		}
 		return nil
 	})
-	if len(keys) > 0 {
-		for _, c := range st.certs {
-			c.key = keys[string(keyID(c.cert))]
+}
+
+// signature takes a signature in.
+func (st *state) signature(row signatureRow) {
+	t, known := st.ids[row.object]
+	if !known {
+		st.orphans = append(st.orphans, sigName(row.object, row.attr))
+	}
+	if t == nil {
+		return
+	}
+	for i := range t.signed {
+		if t.signed[i].attr == row.attr {
+			t.signed[i].signature = row.der
 		}
 	}
-	return err
 }
 
 // check checks the signatures of the trust objects. What a bad one signs says
 // nothing, as for NSS.
-func (st *state) check(ctx context.Context, sigs map[string][]byte) error {
+func (st *state) check(ctx context.Context) error {
+	if st.login != unlocked {
+		return nil
+	}
 	for _, t := range st.trusts {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		k := kinds[t.kind]
-		verify := func(a attribute, counts bool) bool {
-			name := sigName(t.id, a)
-			sig, there := sigs[name]
-			delete(sigs, name)
-			if st.login != unlocked || !counts {
-				return true
+		for i, x := range t.signed {
+			isField := i < len(fields)
+			if isField && t.said[i] == levelUnknown || !isField && len(plainValue(x.data)) == 0 {
+				continue
 			}
-			if !there || len(sig) == 0 {
+			v := bad
+			if len(x.signature) == 0 {
 				t.missing++
-				return false
-			}
-			switch st.keys.verify(signature{uint32(t.id), a, t.values[a]}, sig) {
-			case bad:
+			} else if v = st.keys.verify(signature{uint32(t.id), x.attr, x.data}, x.signature); v == bad {
 				t.bad++
-				return false
-			case tooCostly:
+			}
+			if v == tooCostly {
 				t.unchecked++
 			}
-			return true
-		}
-		for i, f := range fields {
-			a := k.field(f)
-			if !verify(a, t.said[i] != levelUnknown) {
+			if v == bad && isField {
 				t.levels[i] = levelUnknown
 			}
-		}
-		for _, a := range k.signed {
-			verify(a, len(plainValue(t.values[a])) > 0)
-		}
-	}
-	for _, name := range sortedKeys(sigs) {
-		var id, attr uint32
-		if _, err := fmt.Sscanf(name, "sig_cert_%08x_%08x", &id, &attr); err == nil && !st.ids[int64(id)] {
-			st.orphans = append(st.orphans, name)
 		}
 	}
 	return nil
@@ -462,7 +514,14 @@ func (st *state) check(ctx context.Context, sigs map[string][]byte) error {
 
 // of returns the trust objects that are about a certificate, by kind: those
 // that readers would find for it.
-func (st *state) of(c *store.Cert) []*trustObject { return st.about[issuedOf(c)] }
+func (st *state) of(c *store.Cert) []*trustObject {
+	return st.about[issue{string(c.Issuer.Raw), string(serialOf(c.Raw))}]
+}
+
+// holding returns the certificates that an issuer gave a serial number.
+func (st *state) holding(issuer, serial []byte) []*certObject {
+	return st.holders[issue{string(issuer), string(serial)}]
+}
 
 // matches reports whether the object is about just this certificate, or says
 // that it is about any with its issuer and serial number.
@@ -499,20 +558,10 @@ func (st *state) effective(c *store.Cert) (levels, *trustObject) {
 	return levels{}, nil
 }
 
-// find returns the certificate objects of a fingerprint.
-func (st *state) find(fp store.Fingerprint) (list []*certObject) {
-	for _, c := range st.certs {
-		if c.cert.SHA256 == fp {
-			list = append(list, c)
-		}
-	}
-	return list
-}
-
 // ghosts returns the trust objects that are about no certificate here.
 func (st *state) ghosts() (list []*trustObject) {
 	for _, t := range st.trusts {
-		if len(st.holders[issued(t.issuer, t.serial)]) == 0 {
+		if len(st.holding(t.issuer, t.serial)) == 0 {
 			list = append(list, t)
 		}
 	}
@@ -542,13 +591,4 @@ func (s *Store) readModules(st *state) error {
 	}
 	st.fips = fipsMode(text)
 	return nil
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	var out []string
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
 }

@@ -70,15 +70,11 @@ var (
 // Open opens the database in a directory, which need not exist yet.
 func Open(h *host.Host, dir string, o Options) *Store {
 	s := &Store{host: h, dir: dir, certs: path.Join(dir, "cert9.db"), keys: path.Join(dir, "key4.db"), o: o}
-	purposes := []store.Purpose{}
-	for _, f := range fields {
-		purposes = append(purposes, f.purpose)
-	}
 	s.info = store.Info{
 		ID: o.ID, Backend: Backend, Title: o.Title, Scope: o.Scope, Owner: o.Owner, Location: dir,
 		Default: o.Default, DerivedFrom: o.DerivedFrom, Readers: o.Readers,
 		Express: store.Express{
-			Purposes:  purposes,
+			Purposes:  slices.Clone(fields),
 			Decisions: []store.Decision{store.Trusted, store.Peer, store.Distrusted, store.Unspecified},
 			Labels:    true,
 		},

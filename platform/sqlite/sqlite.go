@@ -17,6 +17,7 @@ import (
 	"io/fs"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -270,11 +271,14 @@ func (db *DB) Commit() error {
 	return nil
 }
 
-// Begin begins a transaction in which what is read is of one moment.
+// Begin begins a transaction in which what is read is of this moment.
 func (db *DB) Begin(ctx context.Context) error {
 	err := db.exec(ctx, "BEGIN")
-	db.tx = err == nil
-	return err
+	if db.tx = err == nil; !db.tx {
+		return err
+	}
+	// The first thing that is read is what locks the file.
+	return db.Query(ctx, "SELECT 1 FROM sqlite_master LIMIT 1", nil, func(func(...any) error) error { return nil })
 }
 
 // Exec runs a statement.
@@ -288,25 +292,22 @@ func (db *DB) Exec(ctx context.Context, statement string, args ...any) error {
 }
 
 func (db *DB) exec(ctx context.Context, statement string, args ...any) error {
-	values, err := named(args)
+	values, err := named(nil, args)
 	if err == nil {
 		_, err = db.conn.ExecContext(ctx, statement, values)
 	}
 	return db.explain(err)
 }
 
-// named turns arguments into what the driver takes.
-func named(args []any) ([]driver.NamedValue, error) {
-	if len(args) == 0 {
-		return nil, nil
-	}
-	out := make([]driver.NamedValue, len(args))
+// named appends arguments to out as the driver takes them.
+func named(out []driver.NamedValue, args []any) ([]driver.NamedValue, error) {
+	out = slices.Grow(out, len(args))
 	for i, a := range args {
 		v, err := driver.DefaultParameterConverter.ConvertValue(a)
 		if err != nil {
 			return nil, err
 		}
-		out[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
+		out = append(out, driver.NamedValue{Ordinal: i + 1, Value: v})
 	}
 	return out, nil
 }
@@ -318,13 +319,14 @@ func (db *DB) Prepare(ctx context.Context, statement string) (run func(args ...a
 		return nil, nil, db.explain(err)
 	}
 	s := prepared.(driver.StmtExecContext)
+	var values []driver.NamedValue
 	return func(args ...any) error {
 		if db.fault != nil {
 			if err := db.fault("write", db.path); err != nil {
 				return err
 			}
 		}
-		values, err := named(args)
+		values, err = named(values[:0], args)
 		if err == nil {
 			_, err = s.ExecContext(ctx, values)
 		}
@@ -336,7 +338,7 @@ func (db *DB) Prepare(ctx context.Context, statement string) (run func(args ...a
 // into what its arguments point to: each has its own bytes. An error of each
 // ends it.
 func (db *DB) Query(ctx context.Context, query string, args []any, each func(scan func(...any) error) error) error {
-	values, err := named(args)
+	values, err := named(nil, args)
 	if err != nil {
 		return db.explain(err)
 	}
@@ -362,6 +364,10 @@ func (db *DB) Query(ctx context.Context, query string, args []any, each func(sca
 	}
 }
 
+// Blob is a place for a value that may be of any type, and is nil if it is no
+// blob.
+type Blob []byte
+
 // assign puts values into what pointers point to.
 func assign(row []driver.Value, to []any) error {
 	if len(row) != len(to) {
@@ -372,6 +378,8 @@ func assign(row []driver.Value, to []any) error {
 		switch p := to[i].(type) {
 		case *any:
 			*p = value
+		case *Blob:
+			*p, _ = value.([]byte)
 		case *[]byte:
 			if *p, ok = value.([]byte); !ok && value == nil {
 				*p, ok = nil, true

@@ -280,7 +280,7 @@ func (p *planner) certificate(w store.Change) (*store.Cert, error) {
 	if w.DER == nil {
 		return nil, store.Because(store.ErrNotFound, "the store does not hold it, and the change does not bring it")
 	}
-	cert := store.NewCert(w.DER)
+	cert := w.Cert()
 	if cert.Version == 0 {
 		return nil, store.Because(store.ErrInput, "it is not a certificate")
 	}

@@ -155,16 +155,22 @@ func (a *App) targets(c *cli.Context) ([]diagnose.Target, error) {
 	return out, nil
 }
 
+// when returns the time that --at names, or that of the machine.
+func (a *App) when(c *cli.Context) (time.Time, error) {
+	if text := c.String("at"); text != "" {
+		return parseTime(text)
+	}
+	return a.Host.Now(), nil
+}
+
 func (a *App) newDiagnosis(c *cli.Context) (*diagnosis, error) {
 	lang, err := a.language(c)
 	if err != nil {
 		return nil, err
 	}
-	now := a.Host.Now()
-	if text := c.String("at"); text != "" {
-		if now, err = parseTime(text); err != nil {
-			return nil, err
-		}
+	now, err := a.when(c)
+	if err != nil {
+		return nil, err
 	}
 	var expiring time.Duration
 	if text := c.String("expiring"); text != "" {

@@ -84,6 +84,7 @@ func (a *App) inputs(c *cli.Context, stores reader) ([]given, error) {
 		return nil, usageHint("certtrust help "+c.Command.Name, "%s needs a file, \"-\" or a fingerprint", c.Command.Name)
 	}
 	var out []given
+	seen := map[store.Fingerprint]bool{}
 	args := c.Args().Slice()
 	if from := c.String("from"); from != "" {
 		args = append(args, from)
@@ -98,7 +99,8 @@ func (a *App) inputs(c *cli.Context, stores reader) ([]given, error) {
 			return nil, err
 		}
 		for _, g := range list {
-			if !slices.ContainsFunc(out, func(o given) bool { return o.cert.SHA256 == g.cert.SHA256 }) {
+			if !seen[g.cert.SHA256] {
+				seen[g.cert.SHA256] = true
 				out = append(out, g)
 			}
 		}

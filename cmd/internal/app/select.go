@@ -164,25 +164,14 @@ func (r rooted) Info() store.Info {
 // storesRead returns the stores that a command's flags select, to be read: those
 // of several roots, too.
 func (a *App) storesRead(c *cli.Context) ([]platform.Found, error) {
-	roots := c.StringSlice("root")
-	if len(roots) < 2 {
-		return a.stores(c)
-	}
+	machines, err := a.chosenMachines(c)
 	var out []platform.Found
-	for _, root := range roots {
-		h, err := a.offline(root)
-		if err != nil {
-			return nil, err
-		}
-		found, err := a.storesOf(c, h)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", store.Printable(h.Root), err)
-		}
-		for _, f := range found {
-			out = append(out, platform.Found{Store: rooted{f.Store}, Reasons: f.Reasons})
+	for _, m := range machines {
+		for _, f := range m.found {
+			out = append(out, platform.Found{Store: m.read(f.Store), Reasons: f.Reasons})
 		}
 	}
-	return out, nil
+	return out, err
 }
 
 // stores returns the stores that a command's flags select.

@@ -252,7 +252,7 @@ func storeIn(i store.Info, list []given) []store.Change {
 	}
 	var out []store.Change
 	for _, g := range list {
-		out = append(out, store.Change{Fingerprint: g.cert.SHA256, DER: g.cert.Raw, Trust: &store.Trust{}})
+		out = append(out, g.cert.Wanted(store.Trust{}))
 	}
 	return out
 }
@@ -388,8 +388,7 @@ func trustIn(i store.Info, list []given, purposes []store.Purpose) []store.Chang
 	}
 	var out []store.Change
 	for _, g := range list {
-		trust := store.TrustFor(store.Trusted, purposes...)
-		out = append(out, store.Change{Fingerprint: g.cert.SHA256, DER: g.cert.Raw, Trust: &trust})
+		out = append(out, g.cert.Wanted(store.TrustFor(store.Trusted, purposes...)))
 	}
 	return out
 }

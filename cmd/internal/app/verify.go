@@ -327,11 +327,9 @@ func (a *App) verifier(c *cli.Context) (*diagnosis, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := a.Host.Now()
-	if text := c.String("at"); text != "" {
-		if now, err = parseTime(text); err != nil {
-			return nil, err
-		}
+	now, err := a.when(c)
+	if err != nil {
+		return nil, err
 	}
 	file := c.String("roots")
 	data, err := a.content(file)

@@ -29,6 +29,7 @@ type Layout struct {
 	blocked []string // and those of what it leaves out
 	onlyCAs bool     // it leaves out what is no authority, but for p11-kit's objects
 	bundles []string // what it makes
+	others  []string // what its script also names
 	hashes  string   // the directory of hash links that it makes
 	Rereads bool     // what is found there is an anchor, too
 	prefix  string   // of the links by name that these lead to, "" = there are none
@@ -37,7 +38,8 @@ type Layout struct {
 // Layouts returns the layouts of all families that have a tool and are written.
 func Layouts() []Layout {
 	p11 := func(name, tool, text, release, etc, usr string, bundles ...string) Layout {
-		return Layout{Name: name, Tool: tool, text: text, release: release, vendor: usr + "/anchors",
+		return Layout{others: []string{"$DEST/java/cacerts", "$DEST/java-cacerts", "$DEST/pem/directory-hash", "$DEST/openssl/ca-bundle.trust.crt"},
+			Name: name, Tool: tool, text: text, release: release, vendor: usr + "/anchors",
 			sources: []string{etc, etc + "/anchors", usr + "/anchors"}, blocked: []string{etc + "/blocklist", usr + "/blocklist"}, onlyCAs: true, bundles: bundles}
 	}
 	return []Layout{
@@ -85,7 +87,7 @@ func (l Layout) Make(root string, vendor map[string][]byte) (*host.Host, *Folder
 	u := &Folder{Layout: l, Root: root}
 	files := map[string]string{"/etc/os-release": l.release + "\n"}
 	if l.Tool != "" {
-		files[l.Tool] = "#!/bin/sh\n" + l.text + "\n"
+		files[l.Tool] = "#!/bin/sh\n" + l.text + "\n" + strings.Join(append(l.bundles, l.others...), "\n") + "\n"
 	}
 	var list strings.Builder
 	var bundle []byte
