@@ -89,6 +89,13 @@ func (p *Part) fail(err error) {
 	}
 }
 
+// HoldBack leaves a part out because another has failed.
+func (p *Part) HoldBack(failed *Part) {
+	p.Result = LeftOut
+	p.Err = &store.Error{Err: fmt.Errorf("not done, because %s cannot do its part", failed.Store.Info().ID),
+		Hint: "--keep-going does it wherever it can be done"}
+}
+
 // Options are the terms of a change.
 type Options struct {
 	// Journal records what is done, under the change-set ID Set.
@@ -135,8 +142,7 @@ func ApplyAll(ctx context.Context, parts []*Part, o Options) error {
 		switch {
 		case p.Result != Planned:
 		case failed != nil && !o.KeepGoing:
-			p.Result = LeftOut
-			p.Err = fmt.Errorf("not done, because %s failed", failed.Store.Info().ID)
+			p.HoldBack(failed)
 		default:
 			p.apply(ctx, o)
 			note(p)

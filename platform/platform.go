@@ -136,16 +136,22 @@ type Selector struct {
 // Empty reports whether nothing is selected, which means all, or the default.
 func (s Selector) Empty() bool { return !s.System && !s.User && len(s.Stores) == 0 }
 
-// Names reports whether the selector itself asks for a store, so that the
-// store's failure is the caller's.
+// Selects reports whether the selector asks for a store.
+func (s Selector) Selects(i store.Info) bool {
+	return s.User && i.Scope == store.ScopeUser || s.Names(i) ||
+		slices.ContainsFunc(s.Stores, func(pattern string) bool { return matches(pattern, i.ID) })
+}
+
+// Names reports whether the selector asks for just this store, so that its
+// failure is the caller's. Of a user's stores, or all that fit a pattern, one
+// that is damaged must not keep the others from anything.
 func (s Selector) Names(i store.Info) bool {
 	if s.System && i.Scope == store.ScopeSystem && i.DerivedFrom == "" {
 		return true
 	}
-	if s.User && i.Scope == store.ScopeUser {
-		return true
-	}
-	return slices.ContainsFunc(s.Stores, func(pattern string) bool { return matches(pattern, i.ID) || pattern == i.Backend+":"+i.Location })
+	return slices.ContainsFunc(s.Stores, func(pattern string) bool {
+		return pattern == string(i.ID) || pattern == i.Backend+":"+i.Location
+	})
 }
 
 // matches reports whether an ID, the name of a backend or a pattern fits id.
@@ -213,7 +219,7 @@ func Detect(ctx context.Context, h *host.Host, backends []Backend, sel Selector)
 			}
 			f := Found{Store: s, Reasons: d.Reasons}
 			all = append(all, f)
-			if sel.Empty() || sel.Names(s.Info()) {
+			if sel.Empty() || sel.Selects(s.Info()) {
 				found = append(found, f)
 			}
 		}

@@ -203,13 +203,29 @@ func TestSelectorNames(t *testing.T) {
 		{Selector{System: true}, sys, true},
 		{Selector{System: true}, own, false},
 		{Selector{System: true}, derived, false},
+		// One of many that is damaged is nobody's failure.
+		{Selector{User: true}, own, false},
+		{Selector{User: true}, sys, false},
+		{Selector{Stores: []string{"java:*"}}, derived, false},
+		{Selector{Stores: []string{"java:/x"}}, derived, true},
+		{Selector{System: true, Stores: []string{"nss"}}, own, false},
+	} {
+		if got := c.sel.Names(c.info); got != c.want {
+			t.Errorf("%+v names %s: %t", c.sel, c.info.ID, got)
+		}
+	}
+	for _, c := range []struct {
+		sel  Selector
+		info store.Info
+		want bool
+	}{
 		{Selector{User: true}, own, true},
 		{Selector{User: true}, sys, false},
 		{Selector{Stores: []string{"java:*"}}, derived, true},
 		{Selector{System: true, Stores: []string{"nss"}}, own, true},
 	} {
-		if got := c.sel.Names(c.info); got != c.want {
-			t.Errorf("%+v names %s: %t", c.sel, c.info.ID, got)
+		if got := c.sel.Selects(c.info); got != c.want {
+			t.Errorf("%+v selects %s: %t", c.sel, c.info.ID, got)
 		}
 	}
 }

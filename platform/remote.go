@@ -270,7 +270,13 @@ type remoteRepairer struct{ remoteEditor }
 func newRemote(s RemoteStore, suffix string, ask AskRemote) store.Store {
 	r := &remoteStore{id: s.Info.ID, suffix: suffix, info: s.Info, ask: ask}
 	r.info.ID += store.ID(suffix)
-	r.info.DerivedFrom = s.Info.DerivedFrom
+	for _, o := range []**store.Obstacle{&r.info.Access.Read, &r.info.Access.Write} {
+		if *o != nil {
+			here := **o
+			here.Hint = r.hint(here.Hint)
+			*o = &here
+		}
+	}
 	switch {
 	case s.Repairs:
 		return remoteRepairer{remoteEditor{r}}
@@ -282,6 +288,12 @@ func newRemote(s RemoteStore, suffix string, ask AskRemote) store.Store {
 
 func (s *remoteStore) Info() store.Info { return s.info }
 
+// hint makes advice for the user's own command line one for this one, where the
+// store is called something else.
+func (s *remoteStore) hint(text string) string {
+	return strings.ReplaceAll(text, string(s.id), string(s.info.ID))
+}
+
 func (s *remoteStore) call(ctx context.Context, op string, r RemoteRequest) (RemoteReply, error) {
 	if s.ask == nil {
 		return RemoteReply{}, s.info.Access.Read.Err(op, s.info.ID)
@@ -292,7 +304,7 @@ func (s *remoteStore) call(ctx context.Context, op string, r RemoteRequest) (Rem
 		err = reply.Error.err()
 	}
 	if err != nil {
-		return reply, &store.Error{Op: op, Store: s.info.ID, Err: err, Hint: store.Hint(err)}
+		return reply, &store.Error{Op: op, Store: s.info.ID, Err: err, Hint: s.hint(store.Hint(err))}
 	}
 	return reply, nil
 }
@@ -326,6 +338,9 @@ func (s remoteEditor) planned(ctx context.Context, r RemoteRequest) (store.Plan,
 	}
 	p := *reply.Plan
 	p.Store, p.Want, p.Repair = s.info.ID, r.Want, r.Problems
+	for i := range p.Refused {
+		p.Refused[i].Hint = s.hint(p.Refused[i].Hint)
+	}
 	if p.Steps == nil {
 		p.Steps = []store.Step{}
 	}

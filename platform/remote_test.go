@@ -58,6 +58,41 @@ func TestRemoteConformance(t *testing.T) {
 	})
 }
 
+// Advice for the command line of the user, whose stores have other names here,
+// would lead nowhere.
+func TestRemoteHints(t *testing.T) {
+	const hint = "--store-password-file mem:one=FILE"
+	refused := store.Refused{Code: "secret", Reason: "a password is needed", Hint: hint}
+	info := store.Info{ID: "mem:one", Backend: "mem", Scope: store.ScopeUser}
+	info.Access.Write = &store.Obstacle{Kind: store.NeedsSecret, Text: refused.Reason, Hint: hint}
+	ask := func(_ context.Context, r RemoteRequest) (reply RemoteReply, err error) {
+		switch r.Do {
+		case "stores":
+			reply.Stores = []RemoteStore{{Info: info, Edits: true}}
+		case "plan":
+			reply.Plan = &store.Plan{Refused: []store.Refused{refused}}
+		case "apply":
+			reply.Error = newRemoteError(&store.Error{Err: store.ErrSecret, Hint: hint})
+		}
+		return reply, nil
+	}
+	found, err := Detect(t.Context(), host.Fake(t.TempDir()), Remote([]Backend{{Name: "mem", Scopes: []store.Scope{store.ScopeUser}}}, "@bob", ask), Selector{User: true})
+	if err != nil || len(found) != 1 {
+		t.Fatalf("it finds %v (%v)", found, err)
+	}
+	s := found[0].Store.(store.Editor)
+	p, err := s.Plan(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, failed := s.Apply(t.Context(), p)
+	for where, got := range map[string]string{"info": s.Info().Access.Write.Hint, "plan": p.Refused[0].Hint, "error": store.Hint(failed)} {
+		if got != "--store-password-file mem:one@bob=FILE" {
+			t.Errorf("the %s has the hint %q", where, got)
+		}
+	}
+}
+
 // What could not be asked is a store that cannot be read, and not nothing.
 func TestRemoteFails(t *testing.T) {
 	ask := func(context.Context, RemoteRequest) (RemoteReply, error) {

@@ -60,3 +60,14 @@ func mustEscape(r rune) bool {
 func printable(r rune) bool {
 	return unicode.IsPrint(r) // letters, marks, numbers, punctuation, symbols, and the ASCII space
 }
+
+// ShellWord returns s as one word of a POSIX shell.
+func ShellWord(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:=@%+,", r)
+	}
+	if s != "" && strings.TrimFunc(s, plain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -99,7 +99,7 @@ func (f *File) obstacles() (read, write *store.Obstacle) {
 	case f.o.fixed != "":
 		write = &store.Obstacle{Kind: store.ReadOnly, Text: f.o.fixed}
 	case f.o.managed != "":
-		write = &store.Obstacle{Kind: store.Managed, Text: f.o.managed + " owns it, and an update puts its own in its place", Hint: "certtrust env makes its programs trust more; or name it: --store " + string(f.info.ID)}
+		write = &store.Obstacle{Kind: store.Managed, Text: f.o.managed + " owns it, and an update puts its own in its place", Hint: "certtrust env makes its programs trust more; or name it: --store " + store.ShellWord(string(f.info.ID))}
 	case !f.host.Live:
 		write = &store.Obstacle{Kind: store.ReadOnly, Text: "an offline root is only read"}
 	case !f.host.Writable(dir) && f.o.scope == store.ScopeSystem && f.host.EUID != 0:

@@ -206,6 +206,20 @@ func (h *Host) ReadFile(path string, max int64) ([]byte, error) {
 	return data, nil
 }
 
+// ReadStart returns the first bytes of a file, at most n of them.
+func (h *Host) ReadStart(path string, n int) (data []byte, err error) {
+	err = h.at("read", path, true, func(t tree, name string) error {
+		f, err := t.OpenFile(name, os.O_RDONLY|openPassive, 0)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		data, err = io.ReadAll(io.LimitReader(f, int64(n)))
+		return err
+	})
+	return data, err
+}
+
 // ReadDir returns the entries of a directory, sorted by name.
 func (h *Host) ReadDir(path string) ([]fs.DirEntry, error) {
 	var entries []fs.DirEntry

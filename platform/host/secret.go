@@ -71,6 +71,9 @@ func ReadSecretFile(path string) (Secret, error) {
 		return s, pathError("read password", "standard input", err)
 	}
 	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = store.Because(store.ErrInput, "%w", err)
+	}
 	if err != nil {
 		return Secret{}, pathError("read password", path, err)
 	}

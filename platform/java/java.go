@@ -175,7 +175,7 @@ func (s *Store) needsSecret() *store.Obstacle {
 	if _, given := s.given(); given {
 		text = "the password that was given does not fit the digest at its end"
 	}
-	return &store.Obstacle{Kind: store.NeedsSecret, Text: text, Hint: "--store-password-file " + string(s.info.ID) + "=FILE"}
+	return &store.Obstacle{Kind: store.NeedsSecret, Text: text, Hint: "--store-password-file " + store.ShellWord(string(s.info.ID)+"=FILE")}
 }
 
 func (s *Store) given() (host.Secret, bool) {
@@ -286,7 +286,7 @@ func (s *Store) fail(op string, err error) error {
 		e := &store.Error{Err: err}
 		switch {
 		case errors.Is(err, store.ErrSecret):
-			e.Hint = "--store-password-file " + string(s.info.ID) + "=FILE"
+			e.Hint = "--store-password-file " + store.ShellWord(string(s.info.ID)+"=FILE")
 		case errors.Is(err, store.ErrCorrupt):
 			e.Hint = hintDamaged
 		}

@@ -121,7 +121,8 @@ func (p *planner) repair(problems []store.Problem) {
 }
 
 func (p *planner) changes(want []store.Change) {
-	p.plan.Changes(want, store.Once(p.change))
+	p.plan.Changes(store.AbsentFirst(want), store.Once(p.change))
+	p.plan.Want = want
 	p.restart()
 }
 
@@ -129,8 +130,9 @@ func (p *planner) notice(format string, args ...any) { p.plan.Notice(format, arg
 
 // restart tells a person whose program uses the database what it heeds at once,
 // and what only after it has been started again. A program of the Firefox family
-// looks for what it does not know, but not again at what it does; one of the
-// Chromium family keeps its verdict on a site.
+// looks for what it does not know, but not again at what it does, be it that a
+// server has sent it, as one that has made its certificate itself does; one of
+// the Chromium family keeps its verdict on a site.
 func (p *planner) restart() {
 	if len(p.plan.Steps) == 0 || p.s.o.Program == "" || p.s.o.Running == nil || !p.s.o.Running() {
 		return
@@ -154,18 +156,26 @@ func (p *planner) restart() {
 			others = append(others, name+" is removed")
 		case distrusted:
 			others = append(others, name+" is distrusted")
-		case step.Action == store.ActionAdd:
+		case step.Action == store.ActionAdd && p.isAuthority(step.Fingerprint):
 			added = append(added, name+" is added")
+		case step.Action == store.ActionAdd:
+			others = append(others, name+" is added")
 		default:
 			others = append(others, name+" is changed")
 		}
 	}
 	if len(added) > 0 {
-		p.notice("%s is running: it heeds at once that %s", program, some(added))
+		p.notice("%s is running: it heeds at once that %s, unless a server has sent it that certificate already: then it has to be started again", program, some(added))
 	}
 	if len(others) > 0 {
 		p.notice("%s is running: only after it has been started again does it heed that %s", program, some(slices.Compact(others)))
 	}
+}
+
+// isAuthority reports whether the plan adds a certificate authority by that
+// fingerprint.
+func (p *planner) isAuthority(fp store.Fingerprint) bool {
+	return slices.ContainsFunc(p.edits.targets, func(t *target) bool { return t.cert.SHA256 == fp && t.cert.IsCA() })
 }
 
 // some names the first of many.
@@ -186,7 +196,7 @@ func (p *planner) signable(needed bool) error {
 		return &store.Error{Err: store.Because(store.ErrSecret, "the primary password that was given is not the right one")}
 	}
 	return &store.Error{Err: store.Because(store.ErrSecret, "the database has a primary password, which is needed to change trust"),
-		Hint: "--store-password-file " + string(p.s.o.ID) + "=FILE"}
+		Hint: p.s.passwordHint()}
 }
 
 // change plans one change. The error says why it cannot be.
@@ -262,7 +272,7 @@ func (p *planner) storable(c *store.Cert) error {
 	clash := func(other *store.Cert) error {
 		return &store.Error{Err: store.Because(store.ErrConflict,
 			"it has the same issuer and serial number as %s (\"%s\"), and NSS cannot hold both", other.SHA256.Short(), store.Printable(other.Label())),
-			Hint: fmt.Sprintf("certtrust remove %s --store %s, if this one replaces it", other.SHA256.Short(), p.s.o.ID)}
+			Hint: "if this one takes its place: certtrust trust FILE --replaces " + other.SHA256.Short()}
 	}
 	for _, o := range p.st.holding(c.Issuer.Raw, serial) {
 		if o.cert.SHA256 != c.SHA256 && !p.leaves(o) {

@@ -107,7 +107,8 @@ type broken struct {
 	err error
 }
 
-// maxObjects is how many objects are read of a database.
+// maxObjects is how many objects are read of a database, and how many
+// signatures.
 const maxObjects = 200_000
 
 // source is what a state is read from: two open files, or one transaction over
@@ -366,7 +367,10 @@ func (s *Store) readKeys(ctx context.Context, src source) (keys keyRows, err err
 		name, _ := id.(string)
 		if name == "password" {
 			keys.entry = &passwordEntry{first, second}
-		} else if object, a, ok := signs(name); ok && len(keys.signatures) < 10*maxObjects {
+		} else if object, a, ok := signs(name); ok {
+			if len(keys.signatures) == maxObjects {
+				return &store.Error{Path: s.keys, Err: store.Because(store.ErrCorrupt, "it holds more than %d signatures", maxObjects)}
+			}
 			keys.signatures = append(keys.signatures, signatureRow{object, a, first})
 		}
 		return nil

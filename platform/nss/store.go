@@ -124,7 +124,7 @@ func (s *Store) obstacles() (read, write *store.Obstacle) {
 	}
 	if _, given := s.givenPassword(); exists && !given && !s.mayAsk() && s.needsPassword() {
 		return nil, &store.Obstacle{Kind: store.NeedsSecret, Text: "it has a primary password, without which trust in it cannot be changed",
-			Hint: "--store-password-file " + string(s.o.ID) + "=FILE; certificates can be removed without it"}
+			Hint: s.passwordHint() + "; certificates can be removed without it"}
 	}
 	return nil, nil
 }
@@ -192,6 +192,11 @@ func (s *Store) givenPassword() (host.Secret, bool) {
 		return host.Secret{}, false
 	}
 	return s.host.Secrets.Given(string(s.o.ID))
+}
+
+// passwordHint tells how the password is given.
+func (s *Store) passwordHint() string {
+	return "--store-password-file " + store.ShellWord(string(s.o.ID)+"=FILE")
 }
 
 func (s *Store) mayAsk() bool { return s.host.Secrets != nil && s.host.Secrets.CanAsk() }

@@ -200,17 +200,21 @@ func TestConformance(t *testing.T) {
 // which only after a new start.
 func TestRunning(t *testing.T) {
 	a, c := storetest.NewCA(t, storetest.CN("Alpha")).Cert(), storetest.NewCA(t, storetest.CN("Charlie")).Cert()
+	// A server that has made its certificate itself has sent it before anybody
+	// wants it trusted.
+	own := storetest.NewCA(t, storetest.CN("own"), storetest.NotCA(), storetest.Hosts("own.test")).Cert()
 	distrust := wish(a, store.Distrusted, store.PurposeServerAuth)
 	for name, row := range map[string]struct {
 		profile, stopped bool
 		want             []store.Change
 		says             []string
 	}{
-		"added":        {true, false, []store.Change{trusted(c)}, []string{`Test is running: it heeds at once that "Charlie" is added`}},
+		"added":        {true, false, []store.Change{trusted(c)}, []string{`Test is running: it heeds at once that "Charlie" is added, unless a server has sent it that certificate already: then it has to be started again`}},
+		"a server's":   {true, false, []store.Change{trusted(own)}, []string{`Test is running: only after it has been started again does it heed that "own" is added`}},
 		"distrusted":   {true, false, []store.Change{distrust}, []string{`Test is running: only after it has been started again does it heed that "Alpha" is distrusted`}},
 		"removed":      {true, false, []store.Change{{Fingerprint: a.SHA256, Absent: true}}, []string{`Test is running: only after it has been started again does it heed that "Alpha" is removed`}},
 		"for email":    {true, false, []store.Change{wish(a, store.Trusted, store.PurposeEmail)}, []string{`Test is running: only after it has been started again does it heed that "Alpha" is changed`}},
-		"both":         {true, false, []store.Change{distrust, trusted(c)}, []string{`Test is running: it heeds at once that "Charlie" is added`, `Test is running: only after it has been started again does it heed that "Alpha" is distrusted`}},
+		"both":         {true, false, []store.Change{distrust, trusted(c)}, []string{`Test is running: it heeds at once that "Charlie" is added, unless a server has sent it that certificate already: then it has to be started again`, `Test is running: only after it has been started again does it heed that "Alpha" is distrusted`}},
 		"nothing":      {true, false, []store.Change{trusted(a)}, nil},
 		"new distrust": {true, false, []store.Change{wish(c, store.Distrusted, store.PurposeServerAuth)}, []string{`Test is running: only after it has been started again does it heed that "Charlie" is distrusted`}},
 		"stopped":      {true, true, []store.Change{distrust}, nil},

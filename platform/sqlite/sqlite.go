@@ -80,6 +80,12 @@ func check(h *host.Host, p string) error {
 	return nil
 }
 
+// keepsLog reports whether a file is kept with a write-ahead log.
+func keepsLog(h *host.Host, p string) (bool, error) {
+	head, err := h.ReadStart(p, 20)
+	return len(head) == 20 && head[18] == 2, err
+}
+
 // Read opens a file for reading. What another program has not finished is not
 // seen; what a killed one left behind is taken back in memory.
 func Read(ctx context.Context, h *host.Host, p string) (*DB, error) {
@@ -95,7 +101,10 @@ func read(ctx context.Context, h *host.Host, p string, wait time.Duration) (*DB,
 	if err := check(h, p); err != nil {
 		return nil, err
 	}
-	if !h.Live {
+	// To read one with a log in place would make files beside it.
+	if logged, err := keepsLog(h, p); err != nil {
+		return nil, err
+	} else if logged || !h.Live {
 		return ReadImage(ctx, h, p)
 	}
 	direct, err := h.Direct(p)
@@ -146,6 +155,13 @@ func Write(ctx context.Context, h *host.Host, p string, attached map[string]stri
 	for _, f := range append(values(attached), p) {
 		if err := check(h, f); err != nil {
 			return nil, err
+		}
+		if logged, err := keepsLog(h, f); err != nil {
+			return nil, err
+		} else if logged && len(attached) > 0 {
+			return nil, &store.Error{Op: "open", Path: f, Err: store.Because(store.ErrUnsupported,
+				"it is kept with a log (WAL), so that it cannot be changed together with another file"),
+				Hint: "sqlite3 " + store.ShellWord(f) + " 'PRAGMA journal_mode=DELETE' makes it what its own programs make"}
 		}
 	}
 	direct, err := h.Direct(p)

@@ -96,6 +96,35 @@ func TestUnfinished(t *testing.T) {
 	}
 }
 
+// A file that is kept with a log is read without making another beside it, and
+// not changed together with others: SQLite would not do that in one step.
+func TestLog(t *testing.T) {
+	root := storetest.TempDir(t)
+	h := host.Fake(root)
+	db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(filepath.Join(root, "log.db"))+"?_pragma=journal_mode(WAL)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"CREATE TABLE t (n)", "INSERT INTO t VALUES (7)"} {
+		if _, err := db.Exec(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	read, err := Read(t.Context(), h, "/log.db")
+	if got := sums(t, read, err); got != "1 7" {
+		t.Errorf("it holds %s", got)
+	}
+	if _, err := Write(t.Context(), h, "/log.db", map[string]string{"k": "/log.db"}); !errors.Is(err, store.ErrUnsupported) {
+		t.Errorf("to write it with another gives %v", err)
+	}
+	if files, err := os.ReadDir(root); err != nil || len(files) != 1 {
+		t.Errorf("there is now %v (%v)", files, err)
+	}
+}
+
 // A transaction over two files is done in both or in neither, and what fails
 // leaves both alone.
 func TestWrite(t *testing.T) {

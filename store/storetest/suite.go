@@ -950,6 +950,12 @@ func testAlike(r *run) {
 			if err != nil {
 				r.check(identity, errors.Is(err, store.ErrConflict), "with %s, the second gave the error %v", pair.name, err)
 				r.same(identity, one)
+				// It can take the place of the first, in whatever order that is wanted.
+				for _, want := range [][]store.Change{{wish(b), absent(a)}, {absent(a), wish(b)}} {
+					swapped := r.do(want...)
+					r.check(identity, len(r.find(a)) == 0 && isTrusted(r.find(b), r.purpose()), "with %s, the second did not take the place of the first", pair.name)
+					r.undo(swapped, one)
+				}
 				r.undo(first, empty)
 				continue
 			}

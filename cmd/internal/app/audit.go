@@ -21,6 +21,7 @@ import (
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/audit"
 	"github.com/certtrust/certtrust/store/certfile"
+	"github.com/certtrust/certtrust/store/diagnose"
 	"github.com/certtrust/certtrust/store/roots"
 )
 
@@ -287,8 +288,13 @@ func (a *App) lookAtMachine(c *cli.Context, m chosenMachine) lookedAt {
 		environ = nil // it is about those stores
 	}
 	facts, errs := inspect.Machine(c.Context, m.host, l.stores, environ)
-	if chosenByHand(c) {
+	switch {
+	case chosenByHand(c):
 		facts.Overrides = nil
+	case (c.Bool("user") || ofOthers(c)) && !c.Bool("system"):
+		// What takes the place of the system's roots is not to be compared with
+		// a user's.
+		facts.Overrides = slices.DeleteFunc(facts.Overrides, func(o diagnose.Override) bool { return o.Effect != diagnose.Disables })
 	}
 	for _, err := range errs {
 		a.Streams.Warningf("%v", err)

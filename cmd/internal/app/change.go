@@ -2,7 +2,6 @@ package app
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -106,8 +105,7 @@ func (ch *change) hold(parts []*platform.Part) {
 	}
 	for _, p := range parts {
 		if p.Result == platform.Planned {
-			p.Result = platform.LeftOut
-			p.Err = fmt.Errorf("not done, because %s cannot do its part", parts[failed].Store.Info().ID)
+			p.HoldBack(parts[failed])
 		}
 	}
 }
@@ -261,7 +259,7 @@ func (ch *change) doc(parts []*platform.Part, set string, err error) render.Chan
 	doc := render.NewChangeDoc(ch.command)
 	doc.DryRun = ch.c.Bool("dry-run")
 	if ch.app.image != nil {
-		doc.Where = " --root " + shellQuote(ch.app.image.Root)
+		doc.Where = " --root " + store.ShellWord(ch.app.image.Root)
 	}
 	doc.Certificates = ch.certificates
 	if !achieved(parts) {
@@ -336,7 +334,7 @@ func (a *App) sudoLine() string {
 	if a.Host.OS == "windows" {
 		return windowsLine(program, a.args)
 	}
-	line := []string{"sudo", shellQuote(program)}
+	line := []string{"sudo", store.ShellWord(program)}
 	return strings.Join(line, " ") + " " + shellLine(a.args)
 }
 
@@ -362,18 +360,7 @@ func windowsLine(program string, args []string) string {
 func shellLine(args []string) string {
 	var line []string
 	for _, arg := range args {
-		line = append(line, shellQuote(arg))
+		line = append(line, store.ShellWord(arg))
 	}
 	return strings.Join(line, " ")
-}
-
-// shellQuote writes an argument for a POSIX shell.
-func shellQuote(s string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:=@%+,", r)
-	}
-	if s != "" && strings.TrimFunc(s, plain) == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

@@ -263,7 +263,7 @@ func policyOverrides(reads []read) (out []diagnose.Override) {
 // or the system's own and the browsers'.
 func counts(sel platform.Selector, i store.Info) bool {
 	if !sel.Empty() {
-		return sel.Names(i)
+		return sel.Selects(i)
 	}
 	switch {
 	case i.DerivedFrom != "":

@@ -2,6 +2,7 @@ package app
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -121,12 +122,16 @@ func (a *App) withdraw(c *cli.Context, gone bool) error {
 }
 
 func lacking(found []platform.Found) string {
+	const most = 4
 	var ids []string
 	for _, f := range found {
 		ids = append(ids, string(f.Info().ID))
 	}
-	if len(ids) == 1 {
+	switch n := len(ids); {
+	case n == 1:
 		return ids[0] + " does not hold it"
+	case n > most:
+		return fmt.Sprintf("none of the %d stores holds it", n)
 	}
 	return "none of " + strings.Join(ids, ", ") + " holds it"
 }

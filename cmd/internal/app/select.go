@@ -47,11 +47,24 @@ func selector(c *cli.Context) platform.Selector {
 		if len(sel.Stores) == 0 {
 			sel.User = true
 		}
-		for i, pattern := range sel.Stores {
-			if !strings.Contains(pattern, "@") {
-				sel.Stores[i] = withUsers(pattern)
+		names := c.StringSlice("for-user")
+		if c.Bool("all-users") {
+			names = []string{"*"}
+		}
+		var stores []string
+		for _, pattern := range sel.Stores {
+			if strings.Contains(pattern, "@") {
+				stores = append(stores, pattern)
+				continue
+			}
+			if !strings.Contains(pattern, ":") {
+				pattern += ":*"
+			}
+			for _, name := range names {
+				stores = append(stores, pattern+"@"+name)
 			}
 		}
+		sel.Stores = stores
 	}
 	return sel
 }

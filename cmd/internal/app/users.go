@@ -108,19 +108,14 @@ func onlyUsers(b platform.Backend) bool {
 // ofOthers reports whether a command is about the stores of named users.
 func ofOthers(c *cli.Context) bool { return len(c.StringSlice("for-user")) > 0 || c.Bool("all-users") }
 
-// withUsers makes a pattern for the stores of this user one for those of
-// others.
-func withUsers(pattern string) string {
-	if !strings.Contains(pattern, ":") {
-		pattern += ":*"
-	}
-	return pattern + "@*"
-}
-
 // backends returns the backends that a command's flags are about.
 func (a *App) backends(c *cli.Context, h *host.Host) ([]platform.Backend, error) {
 	if !ofOthers(c) {
-		return a.own(h), nil
+		out := a.own(h)
+		for _, u := range a.usersNamed(c, h) {
+			out = append(out, a.usersBackends(u)...)
+		}
+		return out, nil
 	}
 	if len(c.StringSlice("root")) > 0 {
 		return nil, usage("--root looks at a system of which no user is here: leave out --for-user and --all-users")
@@ -158,6 +153,24 @@ func (a *App) backends(c *cli.Context, h *host.Host) ([]platform.Backend, error)
 		out = append(out, a.usersBackends(u)...)
 	}
 	return out, nil
+}
+
+// usersNamed returns the users whose stores are named as root calls them:
+// nss:chromium@alice.
+func (a *App) usersNamed(c *cli.Context, h *host.Host) (users []host.User) {
+	if !h.Live {
+		return nil
+	}
+	for _, pattern := range c.StringSlice("store") {
+		at := strings.LastIndexByte(pattern, '@')
+		if at < 0 || slices.ContainsFunc(users, func(u host.User) bool { return u.Name == pattern[at+1:] }) {
+			continue
+		}
+		if u, err := h.LookupUser(pattern[at+1:]); err == nil {
+			users = append(users, u)
+		}
+	}
+	return users
 }
 
 func (a *App) usersBackends(u host.User) []platform.Backend {

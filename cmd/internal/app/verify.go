@@ -115,7 +115,7 @@ func (a *App) verify(c *cli.Context) error {
 	errs = append(errs, doc.Errors(func(unknown bool, text string) error {
 		err := &store.Error{Err: isFindings(unknown, text)}
 		if v.file == nil { // what diagnose is for
-			err.Hint = "certtrust diagnose " + shellQuote(v.name) + " tells why, and what to do"
+			err.Hint = "certtrust diagnose " + store.ShellWord(v.name) + " tells why, and what to do"
 		}
 		return err
 	})...)

@@ -319,13 +319,19 @@ func someIDs(ids []store.ID) string {
 // complain writes to Err what a person should know or do besides.
 func (d ChangeDoc) complain(s *term.Streams) {
 	var notices, hints []string
+	of := map[string][]string{} // the stores of a hint
+	hint := func(text string, st store.ID) {
+		if text != "" {
+			hints, of[text] = include(hints, text), include(of[text], string(st))
+		}
+	}
 	about := map[string][]store.ID{} // the stores that a notice is about
 	for _, st := range d.Stores {
 		said := st.Notices
 		if st.Plan != nil {
 			said = include(slices.Clone(said), st.Plan.Notices...)
 			for _, r := range st.Plan.Refused {
-				hints = include(hints, r.Hint)
+				hint(r.Hint, st.Store)
 			}
 		}
 		if st.Receipt != nil {
@@ -339,16 +345,20 @@ func (d ChangeDoc) complain(s *term.Streams) {
 			about[notice] = append(about[notice], st.Store)
 		}
 		if st.Error != nil {
-			hints = include(hints, st.Error.Hint)
+			hint(st.Error.Hint, st.Store)
 		}
 	}
 	for _, notice := range notices {
 		s.Noticef("%s: %s", someIDs(about[notice]), notice)
 	}
-	for _, hint := range hints {
+	for _, text := range hints {
 		// The document's own error is told with its hint when all is said.
-		if d.Error == nil || d.Error.Hint != hint {
-			s.Hintf("%s", hint)
+		switch {
+		case d.Error != nil && d.Error.Hint == text:
+		case len(d.Stores) > 1 && len(of[text]) == 1:
+			s.Hintf("%s: %s", of[text][0], text)
+		default:
+			s.Hintf("%s", text)
 		}
 	}
 	switch {
