@@ -185,6 +185,7 @@ func (s Selector) mayAsk(b Backend) bool {
 type Found struct {
 	store.Store
 	Reasons []string
+	Placed  bool // it was named by a place, which its ID need not be
 }
 
 // Detect returns the selected stores of a machine in the order of backends,
@@ -194,7 +195,8 @@ type Found struct {
 // one that tells whether macOS would ask somebody where nobody can answer.
 func Detect(ctx context.Context, h *host.Host, backends []Backend, sel Selector) ([]Found, error) {
 	for _, pattern := range sel.Stores {
-		if _, err := path.Match(pattern, ""); err != nil {
+		_, at, _ := strings.Cut(pattern, ":")
+		if _, err := path.Match(pattern, ""); err != nil && !placeable(h, at) { // a path may have brackets
 			return nil, &store.Error{Err: store.Because(store.ErrInput, "\"%s\" is no store ID and no pattern", store.Printable(pattern))}
 		}
 	}
@@ -215,7 +217,7 @@ func Detect(ctx context.Context, h *host.Host, backends []Backend, sel Selector)
 			if n, ok := s.(interface{ Named() store.Store }); ok && slices.Contains(sel.Stores, string(s.Info().ID)) {
 				s = n.Named()
 			}
-			f := Found{s, d.Reasons}
+			f := Found{Store: s, Reasons: d.Reasons}
 			all = append(all, f)
 			if sel.Empty() || sel.Selects(s.Info()) {
 				found = append(found, f)
@@ -237,6 +239,7 @@ func Detect(ctx context.Context, h *host.Host, backends []Backend, sel Selector)
 			continue // under another name
 		}
 		if placed != nil {
+			placed.Placed = true
 			found = append(found, *placed)
 			continue
 		}
@@ -269,7 +272,7 @@ func known(h *host.Host, backends []Backend, sel Selector) (places map[string]*F
 			}
 			// What is wrong with it is told when everything has been looked at.
 			if s, reasons, err := b.Place(h, path.Clean(at)); err == nil {
-				places[pattern] = &Found{s, reasons}
+				places[pattern] = &Found{Store: s, Reasons: reasons}
 			}
 			return places[pattern] != nil
 		})
@@ -294,7 +297,7 @@ func place(h *host.Host, backends []Backend, all []Found, id string) (*Found, er
 		if err != nil {
 			return nil, &store.Error{Op: "open", Store: store.ID(id), Err: err, Hint: store.Hint(err)}
 		}
-		return &Found{s, reasons}, nil
+		return &Found{Store: s, Reasons: reasons}, nil
 	}
 	if !placeable(h, at) {
 		return nil, nil
@@ -314,7 +317,7 @@ func place(h *host.Host, backends []Backend, all []Found, id string) (*Found, er
 		} else if err != nil {
 			return nil, &store.Error{Op: "open", Store: store.ID(id), Err: err, Hint: store.Hint(err)}
 		}
-		return &Found{s, reasons}, nil
+		return &Found{Store: s, Reasons: reasons}, nil
 	}
 	return nil, nil
 }

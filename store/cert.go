@@ -2,14 +2,17 @@ package store
 
 import (
 	"bytes"
-	"crypto/elliptic"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"iter"
 	"math/big"
+	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -18,17 +21,16 @@ import (
 // Cert is a certificate as a store holds it. Real stores hold certificates
 // that crypto/x509 refuses (negative serial numbers, odd encodings, unknown
 // curves), so everything beyond Raw and SHA256 is read by a structural reader
-// that takes what it can get, and Parsed may be nil.
+// that takes what it can get, and [Cert.Parsed] may be nil.
 //
 // A Cert is not changed after [NewCert] has made it.
 type Cert struct {
 	Raw    []byte // as found; DER, or meant to be
 	SHA256 Fingerprint
 
-	// Parsed is what crypto/x509 makes of Raw, nil if it refuses, and
-	// ParseError is then its reason.
-	Parsed     *x509.Certificate
-	ParseError error
+	// Strict asks crypto/x509 what it makes of Raw, the first time that somebody
+	// wants to know: of most of what a store holds nobody does.
+	Strict func() (*x509.Certificate, error) `json:"-"`
 
 	// The loose fields. What Raw does not tell is zero.
 	Version            int // 1, 2 or 3; 0 if even the outer structure is broken
@@ -55,9 +57,21 @@ type Extension struct {
 // The Cert keeps der; the caller must not change it afterwards.
 func NewCert(der []byte) *Cert {
 	c := &Cert{Raw: der, SHA256: FingerprintOf(der)}
-	c.Parsed, c.ParseError = x509.ParseCertificate(der)
+	c.Strict = sync.OnceValues(func() (*x509.Certificate, error) { return x509.ParseCertificate(der) })
 	c.readLoosely()
 	return c
+}
+
+// Parsed returns what crypto/x509 makes of the certificate, nil if it refuses.
+func (c *Cert) Parsed() *x509.Certificate {
+	parsed, _ := c.Strict()
+	return parsed
+}
+
+// ParseError returns why crypto/x509 refuses the certificate, nil if it does not.
+func (c *Cert) ParseError() error {
+	_, err := c.Strict()
+	return err
 }
 
 // SelfIssued reports whether issuer and subject are the same, byte for byte.
@@ -69,10 +83,10 @@ func (c *Cert) SelfIssued() bool {
 // own key. Where that cannot be checked, because crypto/x509 refuses the
 // certificate or its algorithm, the names decide.
 func (c *Cert) SelfSigned() bool {
-	if c.Parsed == nil || !c.SelfIssued() {
+	if c.Parsed() == nil || !c.SelfIssued() {
 		return c.SelfIssued()
 	}
-	err := c.Parsed.CheckSignature(c.Parsed.SignatureAlgorithm, c.Parsed.RawTBSCertificate, c.Parsed.Signature)
+	err := c.Parsed().CheckSignature(c.Parsed().SignatureAlgorithm, c.Parsed().RawTBSCertificate, c.Parsed().Signature)
 	var insecure x509.InsecureAlgorithmError
 	return err == nil || errors.Is(err, x509.ErrUnsupportedAlgorithm) || errors.As(err, &insecure)
 }
@@ -220,13 +234,15 @@ type Attribute struct {
 
 // attributeNames are the short names of RFC 4514, section 3, and a few more
 // that are in common use.
-var attributeNames = map[string]string{
-	"2.5.4.3": "CN", "2.5.4.4": "SN", "2.5.4.5": "serialNumber", "2.5.4.6": "C",
-	"2.5.4.7": "L", "2.5.4.8": "ST", "2.5.4.9": "street", "2.5.4.10": "O",
-	"2.5.4.11": "OU", "2.5.4.12": "title", "2.5.4.42": "GN", "2.5.4.97": "organizationIdentifier",
-	"1.2.840.113549.1.9.1": "emailAddress", "0.9.2342.19200300.100.1.25": "DC",
-	"0.9.2342.19200300.100.1.1": "UID",
-}
+var attributeNames = sync.OnceValue(func() map[string]string {
+	return map[string]string{
+		"2.5.4.3": "CN", "2.5.4.4": "SN", "2.5.4.5": "serialNumber", "2.5.4.6": "C",
+		"2.5.4.7": "L", "2.5.4.8": "ST", "2.5.4.9": "street", "2.5.4.10": "O",
+		"2.5.4.11": "OU", "2.5.4.12": "title", "2.5.4.42": "GN", "2.5.4.97": "organizationIdentifier",
+		"1.2.840.113549.1.9.1": "emailAddress", "0.9.2342.19200300.100.1.25": "DC",
+		"0.9.2342.19200300.100.1.1": "UID",
+	}
+})
 
 // String writes the name as RFC 4514 does: the last attribute first. It is
 // untrusted text: [Printable] makes it fit to be shown.
@@ -244,7 +260,7 @@ func (n Name) String() string {
 			case b.Len() > 0:
 				b.WriteByte(',')
 			}
-			name := attributeNames[a.OID]
+			name := attributeNames()[a.OID]
 			if name == "" {
 				name = a.OID
 			}
@@ -297,21 +313,29 @@ func readTLV(data []byte) (e tlv, rest []byte, ok bool) {
 // the memory that hostile input costs.
 const maxChildren = 4096
 
-// children returns the elements of a constructed value, as many as are whole.
-// It is so small that the room for the usual number of them is on the caller's
-// stack.
-func children(value []byte) []tlv { return elements(make([]tlv, 0, 8), value) }
-
-func elements(out []tlv, value []byte) []tlv {
-	for len(value) > 0 && len(out) < maxChildren {
-		e, rest, ok := readTLV(value)
-		if !ok {
-			break
+// children yields the elements of a constructed value, as many as are whole.
+func children(value []byte) iter.Seq2[int, tlv] {
+	return func(yield func(int, tlv) bool) {
+		for n := 0; len(value) > 0 && n < maxChildren; n++ {
+			e, rest, ok := readTLV(value)
+			if !ok || !yield(n, e) {
+				return
+			}
+			value = rest
 		}
-		out = append(out, e)
-		value = rest
 	}
-	return out
+}
+
+// fields puts the elements of a constructed value into room, as many as there is
+// room for, and returns how many the value has.
+func fields(room []tlv, value []byte) (n int) {
+	for i, e := range children(value) {
+		if i < len(room) {
+			room[i] = e
+		}
+		n++
+	}
+	return n
 }
 
 // readLoosely fills the loose fields (RFC 5280, 4.1).
@@ -320,39 +344,42 @@ func (c *Cert) readLoosely() {
 	if !ok || outer.tag != 0x30 {
 		return
 	}
-	parts := children(outer.value)
-	if len(parts) == 0 || parts[0].tag != 0x30 {
+	var parts [2]tlv
+	n := fields(parts[:], outer.value)
+	if n == 0 || parts[0].tag != 0x30 {
 		return
 	}
-	if len(parts) > 1 {
+	if n > 1 {
 		c.SignatureAlgorithm = signatureName(parts[1])
 	}
-	fields := children(parts[0].value)
-	version := 1
-	if len(fields) > 0 && fields[0].tag == 0xa0 {
-		if v, _, ok := readTLV(fields[0].value); ok && v.tag == 0x02 && len(v.value) == 1 {
+	version, body := 1, parts[0].value
+	if first, rest, ok := readTLV(body); ok && first.tag == 0xa0 {
+		if v, _, ok := readTLV(first.value); ok && v.tag == 0x02 && len(v.value) == 1 {
 			version = int(v.value[0]) + 1
 		}
-		fields = fields[1:]
+		body = rest
 	}
+	var f [6]tlv // serial number, signature, issuer, validity, subject, key
 	// A revocation list begins alike, but has other types in these places.
-	if len(fields) < 6 || fields[0].tag != 0x02 || fields[2].tag != 0x30 || fields[4].tag != 0x30 || fields[5].tag != 0x30 {
+	if fields(f[:], body) < len(f) || f[0].tag != 0x02 || f[2].tag != 0x30 || f[4].tag != 0x30 || f[5].tag != 0x30 {
 		return
 	}
 	c.Version = version
-	c.Serial = integer(fields[0].value)
-	c.Issuer = readName(fields[2])
-	if times := children(fields[3].value); len(times) == 2 {
+	c.Serial = integer(f[0].value)
+	c.Issuer = readName(f[2])
+	var times [2]tlv
+	if fields(times[:], f[3].value) == len(times) {
 		c.NotBefore, c.NotAfter = readTime(times[0]), readTime(times[1])
 	}
-	c.Subject = readName(fields[4])
-	c.SPKI = fields[5].full
-	c.readKey(fields[5])
-	for _, f := range fields[6:] {
-		if f.tag != 0xa3 {
+	c.Subject = readName(f[4])
+	c.SPKI = f[5].full
+	c.readKey(f[5])
+	for i, e := range children(body) {
+		if i < len(f) || e.tag != 0xa3 {
 			continue
 		}
-		list, _, _ := readTLV(f.value)
+		list, _, _ := readTLV(e.value)
+		c.Extensions = slices.Grow(c.Extensions, fields(nil, list.value))
 		for _, e := range children(list.value) {
 			if ext, ok := readExtension(e); ok {
 				c.Extensions = append(c.Extensions, ext)
@@ -369,30 +396,40 @@ func integer(b []byte) *big.Int {
 	return n
 }
 
+// bitLen returns how many bits a positive integer has.
+func bitLen(b []byte) int {
+	b = bytes.TrimLeft(b, "\x00")
+	if len(b) == 0 {
+		return 0
+	}
+	return 8*(len(b)-1) + bits.Len8(b[0])
+}
+
 func readExtension(e tlv) (Extension, bool) {
-	parts := children(e.value)
-	if len(parts) < 2 || parts[0].tag != 0x06 {
+	var parts [3]tlv
+	n := fields(parts[:], e.value)
+	if n < 2 || parts[0].tag != 0x06 {
 		return Extension{}, false
 	}
-	ext := Extension{OID: oidString(parts[0].value)}
-	if parts[1].tag == 0x01 {
-		ext.Critical = len(parts[1].value) == 1 && parts[1].value[0] != 0
-		parts = parts[1:]
+	ext, value := Extension{OID: oidString(parts[0].value)}, parts[1]
+	if value.tag == 0x01 {
+		ext.Critical = len(value.value) == 1 && value.value[0] != 0
+		value = parts[2]
 	}
-	if len(parts) < 2 || parts[1].tag != 0x04 {
+	if value.tag != 0x04 {
 		return Extension{}, false
 	}
-	ext.Value = parts[1].value
+	ext.Value = value.value
 	return ext, true
 }
 
 func readName(e tlv) Name {
-	n := Name{Raw: e.full}
+	n := Name{Raw: e.full, Attributes: make([]Attribute, 0, min(fields(nil, e.value), 8))}
 	for _, set := range children(e.value) {
 		joined := false
 		for _, pair := range children(set.value) {
-			parts := children(pair.value)
-			if len(parts) != 2 || parts[0].tag != 0x06 {
+			var parts [2]tlv
+			if fields(parts[:], pair.value) != len(parts) || parts[0].tag != 0x06 {
 				continue
 			}
 			n.Attributes = append(n.Attributes, Attribute{
@@ -473,20 +510,22 @@ func oidString(b []byte) string {
 	return string(out)
 }
 
-var keyAlgorithms = map[string]string{
-	"1.2.840.113549.1.1.1": "RSA", "1.2.840.113549.1.1.10": "RSA-PSS", "1.2.840.10045.2.1": "EC",
-	"1.2.840.10040.4.1": "DSA", "1.3.101.112": "Ed25519", "1.3.101.113": "Ed448",
-	"2.16.840.1.101.3.4.3.17": "ML-DSA-44", "2.16.840.1.101.3.4.3.18": "ML-DSA-65", "2.16.840.1.101.3.4.3.19": "ML-DSA-87",
-}
+var keyAlgorithms = sync.OnceValue(func() map[string]string {
+	return map[string]string{
+		"1.2.840.113549.1.1.1": "RSA", "1.2.840.113549.1.1.10": "RSA-PSS", "1.2.840.10045.2.1": "EC",
+		"1.2.840.10040.4.1": "DSA", "1.3.101.112": "Ed25519", "1.3.101.113": "Ed448",
+		"2.16.840.1.101.3.4.3.17": "ML-DSA-44", "2.16.840.1.101.3.4.3.18": "ML-DSA-65", "2.16.840.1.101.3.4.3.19": "ML-DSA-87",
+	}
+})
 
 var curves = map[string]struct {
 	name string
 	bits int
 }{
-	"1.3.132.0.33":          {"P-224", elliptic.P224().Params().BitSize},
-	"1.2.840.10045.3.1.7":   {"P-256", elliptic.P256().Params().BitSize},
-	"1.3.132.0.34":          {"P-384", elliptic.P384().Params().BitSize},
-	"1.3.132.0.35":          {"P-521", elliptic.P521().Params().BitSize},
+	"1.3.132.0.33":          {"P-224", 224},
+	"1.2.840.10045.3.1.7":   {"P-256", 256},
+	"1.3.132.0.34":          {"P-384", 384},
+	"1.3.132.0.35":          {"P-521", 521},
 	"1.2.840.10045.3.1.1":   {"P-192", 192},
 	"1.3.132.0.10":          {"secp256k1", 256},
 	"1.3.36.3.3.2.8.1.1.7":  {"brainpoolP256r1", 256},
@@ -501,36 +540,35 @@ var curves = map[string]struct {
 }
 
 func (c *Cert) readKey(spki tlv) {
-	parts := children(spki.value)
-	if len(parts) != 2 {
+	var parts, algorithm [2]tlv
+	if fields(parts[:], spki.value) != len(parts) {
 		return
 	}
-	algorithm := children(parts[0].value)
-	if len(algorithm) == 0 || algorithm[0].tag != 0x06 {
+	n := fields(algorithm[:], parts[0].value)
+	if n == 0 || algorithm[0].tag != 0x06 {
 		return
 	}
 	oid := oidString(algorithm[0].value)
-	c.KeyAlgorithm = keyAlgorithms[oid]
+	c.KeyAlgorithm = keyAlgorithms()[oid]
 	if c.KeyAlgorithm == "" {
 		c.KeyAlgorithm = oid
 	}
+	var numbers [3]tlv
 	switch c.KeyAlgorithm {
 	case "RSA", "RSA-PSS":
 		if len(parts[1].value) > 1 {
 			key, _, _ := readTLV(parts[1].value[1:])
-			if numbers := children(key.value); len(numbers) == 2 {
-				c.KeyBits = integer(numbers[0].value).BitLen()
+			if fields(numbers[:], key.value) == 2 {
+				c.KeyBits = bitLen(numbers[0].value)
 			}
 		}
 	case "DSA":
-		if len(algorithm) == 2 {
-			if numbers := children(algorithm[1].value); len(numbers) == 3 {
-				c.KeyBits = integer(numbers[0].value).BitLen()
-			}
+		if n == 2 && fields(numbers[:], algorithm[1].value) == 3 {
+			c.KeyBits = bitLen(numbers[0].value)
 		}
 	case "EC":
 		c.Curve = "explicit parameters"
-		if len(algorithm) == 2 && algorithm[1].tag == 0x06 {
+		if n == 2 && algorithm[1].tag == 0x06 {
 			c.Curve = oidString(algorithm[1].value)
 			if known, ok := curves[c.Curve]; ok {
 				c.Curve, c.KeyBits = known.name, known.bits
@@ -541,23 +579,25 @@ func (c *Cert) readKey(spki tlv) {
 	}
 }
 
-var signatureNames = map[string]string{
-	"1.2.840.113549.1.1.2": "MD2-RSA", "1.2.840.113549.1.1.4": "MD5-RSA", "1.2.840.113549.1.1.5": "SHA1-RSA",
-	"1.2.840.113549.1.1.11": "SHA256-RSA", "1.2.840.113549.1.1.12": "SHA384-RSA", "1.2.840.113549.1.1.13": "SHA512-RSA",
-	"1.2.840.113549.1.1.14": "SHA224-RSA", "1.2.840.113549.1.1.10": "RSA-PSS",
-	"1.2.840.10045.4.1": "SHA1-ECDSA", "1.2.840.10045.4.3.2": "SHA256-ECDSA", "1.2.840.10045.4.3.3": "SHA384-ECDSA",
-	"1.2.840.10045.4.3.4": "SHA512-ECDSA", "1.2.840.10045.4.3.1": "SHA224-ECDSA",
-	"1.2.840.10040.4.3": "SHA1-DSA", "2.16.840.1.101.3.4.3.2": "SHA256-DSA", "1.3.101.112": "Ed25519", "1.3.101.113": "Ed448",
-	"1.3.14.3.2.29": "SHA1-RSA",
-}
+var signatureNames = sync.OnceValue(func() map[string]string {
+	return map[string]string{
+		"1.2.840.113549.1.1.2": "MD2-RSA", "1.2.840.113549.1.1.4": "MD5-RSA", "1.2.840.113549.1.1.5": "SHA1-RSA",
+		"1.2.840.113549.1.1.11": "SHA256-RSA", "1.2.840.113549.1.1.12": "SHA384-RSA", "1.2.840.113549.1.1.13": "SHA512-RSA",
+		"1.2.840.113549.1.1.14": "SHA224-RSA", "1.2.840.113549.1.1.10": "RSA-PSS",
+		"1.2.840.10045.4.1": "SHA1-ECDSA", "1.2.840.10045.4.3.2": "SHA256-ECDSA", "1.2.840.10045.4.3.3": "SHA384-ECDSA",
+		"1.2.840.10045.4.3.4": "SHA512-ECDSA", "1.2.840.10045.4.3.1": "SHA224-ECDSA",
+		"1.2.840.10040.4.3": "SHA1-DSA", "2.16.840.1.101.3.4.3.2": "SHA256-DSA", "1.3.101.112": "Ed25519", "1.3.101.113": "Ed448",
+		"1.3.14.3.2.29": "SHA1-RSA",
+	}
+})
 
 func signatureName(e tlv) string {
-	parts := children(e.value)
-	if len(parts) == 0 || parts[0].tag != 0x06 {
+	algorithm, _, ok := readTLV(e.value)
+	if !ok || algorithm.tag != 0x06 {
 		return ""
 	}
-	oid := oidString(parts[0].value)
-	if name := signatureNames[oid]; name != "" {
+	oid := oidString(algorithm.value)
+	if name := signatureNames()[oid]; name != "" {
 		return name
 	}
 	return oid

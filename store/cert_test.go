@@ -136,13 +136,13 @@ func TestNewCert(t *testing.T) {
 		KeyUsage:    x509.KeyUsageCertSign | x509.KeyUsageCRLSign | x509.KeyUsageDecipherOnly,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, UnknownExtKeyUsage: []asn1.ObjectIdentifier{{1, 2, 3, 4}},
 	}, nil, key)
-	if c.Parsed == nil || c.ParseError != nil || c.SHA256 != store.FingerprintOf(c.Raw) {
+	if c.Parsed() == nil || c.ParseError() != nil || c.SHA256 != store.FingerprintOf(c.Raw) {
 		t.Fatalf("%+v", c)
 	}
 	agrees(t, c)
 	usage, present := c.KeyUsage()
-	if !present || usage != c.Parsed.KeyUsage {
-		t.Errorf("key usage %b, want %b", usage, c.Parsed.KeyUsage)
+	if !present || usage != c.Parsed().KeyUsage {
+		t.Errorf("key usage %b, want %b", usage, c.Parsed().KeyUsage)
 	}
 	if got := c.ExtendedKeyUsage(); !slices.Equal(got, []store.Purpose{store.PurposeServerAuth, "1.2.3.4"}) {
 		t.Errorf("extended key usage %v", got)
@@ -169,8 +169,8 @@ func TestNewCert(t *testing.T) {
 // has something to say.
 func agrees(t testing.TB, c *store.Cert) {
 	t.Helper()
-	p := c.Parsed
-	if (p == nil) != (c.ParseError != nil) || c.SHA256 != store.FingerprintOf(c.Raw) {
+	p := c.Parsed()
+	if (p == nil) != (c.ParseError() != nil) || c.SHA256 != store.FingerprintOf(c.Raw) {
 		t.Fatal("there is either a Parsed or a ParseError, and always a fingerprint")
 	}
 	if p == nil {
@@ -263,8 +263,8 @@ func TestNewCertLenient(t *testing.T) {
 			tt.change(&r)
 			c := store.NewCert(r.encode(t))
 			agrees(t, c)
-			if (c.Parsed != nil) != tt.parsed {
-				t.Errorf("crypto/x509 says %v", c.ParseError)
+			if (c.Parsed() != nil) != tt.parsed {
+				t.Errorf("crypto/x509 says %v", c.ParseError())
 			}
 			if c.Version == 0 || !tt.check(c) {
 				t.Errorf("label %q, subject %q, %+v", c.Label(), c.Subject, c)
@@ -309,7 +309,7 @@ func TestNewCertBroken(t *testing.T) {
 	crl, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
 		Number: big.NewInt(1), ThisUpdate: day(2024), NextUpdate: day(2025),
 		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: big.NewInt(1), RevocationTime: day(2024)}},
-	}, ca.Parsed, key)
+	}, ca.Parsed(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,7 +329,7 @@ func TestNewCertBroken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := store.NewCert(data)
 			agrees(t, c)
-			if c.Version != 0 || c.Parsed != nil || c.Serial != nil || c.SelfIssued() || c.IsCA() || c.Label() != "(unreadable certificate)" {
+			if c.Version != 0 || c.Parsed() != nil || c.Serial != nil || c.SelfIssued() || c.IsCA() || c.Label() != "(unreadable certificate)" {
 				t.Errorf("%+v", c)
 			}
 			if c.ExtendedKeyUsage() != nil {
@@ -349,7 +349,7 @@ func TestNewCertBroken(t *testing.T) {
 
 func TestTrailingData(t *testing.T) {
 	c := store.NewCert(append(newRaw(t).encode(t), 0))
-	if c.Parsed != nil || c.Version != 3 || c.Label() != "Raw" {
+	if c.Parsed() != nil || c.Version != 3 || c.Label() != "Raw" {
 		t.Errorf("%+v", c)
 	}
 }

@@ -34,8 +34,8 @@ var concerns = []struct {
 		}},
 	{code: "unparsable", advice: "many programs will refuse it too",
 		check: func(c *Cert, _ time.Time) string {
-			if c.Version != 0 && c.Parsed == nil {
-				return "it is not well-formed: " + Printable(c.ParseError.Error())
+			if c.Version != 0 && c.Parsed() == nil {
+				return "it is not well-formed: " + Printable(c.ParseError().Error())
 			}
 			return ""
 		}},

@@ -56,11 +56,11 @@ func TestConcerns(t *testing.T) {
 		{"garbage", store.NewCert([]byte("garbage")), day(2025), []string{"malformed"}, ""},
 		{"expired", good, day(2050), []string{"expired"}, "expired on 2044-01-01"},
 		{"too early", good, day(2000), []string{"not-yet-valid"}, "2024-01-01T00:00:00Z"},
-		{"leaf", issue(t, leaf, good.Parsed, key), day(2025), []string{"leaf"}, "leaf certificate"},
+		{"leaf", issue(t, leaf, good.Parsed(), key), day(2025), []string{"leaf"}, "leaf certificate"},
 		{"self-signed leaf", issue(t, leaf, nil, key), day(2025), []string{"leaf"}, "self-signed server certificate"},
-		{"intermediate", issue(t, intermediate, good.Parsed, key), day(2025), []string{"intermediate"}, `"CN=Root"`},
-		{"hostile issuer", issue(t, root(), issue(t, evilIssuer, nil, key).Parsed, key), day(2025), []string{"intermediate"}, `CN=Evil\u202e`},
-		{"expired leaf", issue(t, leaf, good.Parsed, key), day(2050), []string{"leaf", "expired"}, ""},
+		{"intermediate", issue(t, intermediate, good.Parsed(), key), day(2025), []string{"intermediate"}, `"CN=Root"`},
+		{"hostile issuer", issue(t, root(), issue(t, evilIssuer, nil, key).Parsed(), key), day(2025), []string{"intermediate"}, `CN=Evil\u202e`},
+		{"expired leaf", issue(t, leaf, good.Parsed(), key), day(2050), []string{"leaf", "expired"}, ""},
 		{"wrong signature", store.NewCert(wrongSignature), day(2025), []string{"bad-signature"}, ""},
 		{"weak key", issue(t, root(), nil, weakKey), day(2025), []string{"weak"}, "RSA 1024"},
 		{"negative serial", store.NewCert(negative.encode(t)), day(2025), []string{"unparsable"}, "not well-formed"},
@@ -106,7 +106,7 @@ func TestConcernsOldSignature(t *testing.T) {
 		t.Errorf("%s: %+v", c.SignatureAlgorithm, store.Concerns(c, day(2025)))
 	}
 	template = &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "CA"}, IsCA: true, BasicConstraintsValid: true}
-	concerns := store.Concerns(md5(issue(t, template, root.Parsed, key)), day(2025))
+	concerns := store.Concerns(md5(issue(t, template, root.Parsed(), key)), day(2025))
 	if len(concerns) != 2 || concerns[1].Code != "weak" || !strings.Contains(concerns[1].Text, "MD5-RSA") {
 		t.Errorf("%+v", concerns)
 	}

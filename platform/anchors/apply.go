@@ -569,8 +569,8 @@ func (s *base) save(file string) (saved, error) {
 		link, err := s.host.Readlink(file)
 		return saved{link: link, has: true}, err
 	}
-	data, err := s.host.ReadFile(file, maxFile)
-	return saved{data: data, mode: info.Mode().Perm(), has: true}, err
+	f, err := s.content(file, info)
+	return saved{data: f.raw, mode: info.Mode().Perm(), has: true}, err
 }
 
 // putBack puts everything back as it was: first the anchors, so that whoever

@@ -33,7 +33,7 @@ type cache struct {
 type cachedFile struct {
 	mark host.Mark
 	raw  []byte
-	file *certfile.File
+	file *certfile.File // nil if it was not taken for certificates
 	der  bool
 }
 
@@ -43,31 +43,50 @@ func newCache() *cache {
 
 // file reads a file of certificates that info describes.
 func (s *base) file(path string, info fs.FileInfo) (cachedFile, error) {
-	c := s.cache
-	mark := host.MarkOf(info, time.Now().Add(-c.settle))
-	c.mu.Lock()
-	before, known := c.files[path]
-	c.mu.Unlock()
-	if known && mark.Settled && mark == before.mark {
-		return before, nil
+	f, err := s.content(path, info)
+	if err != nil || f.file != nil {
+		return f, err
+	}
+	f.file = certfile.ReadPEM(f.raw)
+	if len(f.file.Items) == 0 && len(f.raw) > 0 && f.raw[0] == 0x30 {
+		if file, err := certfile.Read(f.raw); err == nil && file.Format == "DER" { // nobody reads anchors in other formats
+			f.file, f.der = file, true
+		}
+	}
+	s.cache.keepFile(path, f)
+	return f, nil
+}
+
+// content reads a file that info describes. It has been taken for certificates if
+// it was before, and is the same.
+func (s *base) content(path string, info fs.FileInfo) (cachedFile, error) {
+	mark := host.MarkOf(info, time.Now().Add(-s.cache.settle))
+	f := s.cache.fileAt(path)
+	if mark.Settled && mark == f.mark {
+		return f, nil
 	}
 	raw, err := s.host.ReadFile(path, maxFile)
 	if err != nil {
 		return cachedFile{}, err
 	}
-	now := cachedFile{mark, raw, before.file, before.der}
-	if !known || !bytes.Equal(raw, before.raw) {
-		now.file, now.der = certfile.ReadPEM(raw), false
-		if len(now.file.Items) == 0 && len(raw) > 0 && raw[0] == 0x30 {
-			if file, err := certfile.Read(raw); err == nil && file.Format == "DER" { // nobody reads anchors in other formats
-				now.file, now.der = file, true
-			}
-		}
+	if !bytes.Equal(raw, f.raw) {
+		f = cachedFile{raw: raw}
 	}
+	f.mark = mark
+	s.cache.keepFile(path, f)
+	return f, nil
+}
+
+func (c *cache) fileAt(path string) cachedFile {
 	c.mu.Lock()
-	c.files[path] = now
-	c.mu.Unlock()
-	return now, nil
+	defer c.mu.Unlock()
+	return c.files[path]
+}
+
+func (c *cache) keepFile(path string, f cachedFile) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.files[path] = f
 }
 
 // dirAt returns what the hash directory has, if that is what it was when it was

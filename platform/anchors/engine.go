@@ -173,7 +173,11 @@ func (s *Store) generate(st *state, e edits) (generated, error) {
 			removed = append(removed, "-"+s.link(name))
 		}
 	}
-	var bundle bytes.Buffer
+	size := 0
+	for _, a := range st.anchors {
+		size += len(a.raw) + 1
+	}
+	bundle := bytes.NewBuffer(make([]byte, 0, size))
 	for _, a := range st.anchors {
 		if !a.enabled || a.err == errNoFile {
 			continue

@@ -234,7 +234,7 @@ func (s *folder) checkOthers(p *folderPlan, c *store.Cert, in bool, fault func(s
 				continue
 			}
 			ks, err := certfile.Keystore(data)
-			known = err == nil && (!in || c.Parsed != nil)
+			known = err == nil && (!in || c.Parsed() != nil)
 			is = err == nil && holds(ks, c.SHA256)
 		case bundleTrusted:
 			data, err := s.host.ReadFile(o.path, maxFile)

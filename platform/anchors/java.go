@@ -85,7 +85,7 @@ func (j *javaStore) keeps(fp store.Fingerprint) (generated bool, others []string
 // takes reports whether Java can read a certificate at all: it has no curves
 // but NIST's, and refuses what is not well-formed.
 func (j *javaStore) takes(c *store.Cert) bool {
-	if c.Parsed == nil {
+	if c.Parsed() == nil {
 		return false
 	}
 	switch c.KeyAlgorithm {

@@ -244,20 +244,18 @@ func (o *origins) note(file, pkg string) {
 // packageField returns a field of an installed package, "" if there is none
 // (dpkg(1), /var/lib/dpkg/status).
 func (s *base) packageField(pkg, field string) string {
-	data, err := s.host.ReadFile(dpkgStatus, maxFile)
-	if err != nil {
-		return ""
-	}
-	data = append([]byte("\n"), data...)
-	_, block, ok := bytes.Cut(data, []byte("\nPackage: "+pkg+"\n"))
-	if !ok {
-		return ""
-	}
-	block, _, _ = bytes.Cut(block, []byte("\n\n"))
-	_, value, ok := bytes.Cut(append([]byte("\n"), block...), []byte("\n"+field+": "))
-	if !ok {
-		return ""
-	}
-	value, _, _ = bytes.Cut(value, []byte("\n"))
-	return string(value)
+	value, block := "", false
+	_ = s.host.EachLine(dpkgStatus, maxFile, func(line []byte) bool {
+		if !block {
+			name, is := bytes.CutPrefix(line, []byte("Package: "))
+			block = is && string(name) == pkg
+			return true
+		}
+		text, is := bytes.CutPrefix(line, []byte(field+": "))
+		if is {
+			value = string(text)
+		}
+		return !is && len(line) > 0
+	})
+	return value
 }

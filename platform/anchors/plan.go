@@ -346,7 +346,7 @@ func (p *planner) buildIn(step *store.Step, name string, c *store.Cert) {
 	p.edits.rebuild = true
 }
 
-func (s *base) link(name string) string { return path.Join(s.family.hashDir, name) }
+func (s *base) link(name string) string { return s.family.hashDir + "/" + name }
 
 // withdraw plans to make a certificate not trusted: with gone, that nothing of
 // it is left; otherwise the vendor's files stay and are disabled.

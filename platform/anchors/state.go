@@ -194,8 +194,7 @@ func (s *base) walk(dir string) ([]found, error) {
 			return err
 		}
 		for _, e := range entries {
-			p, isDir := path.Join(dir, e.Name()), e.IsDir()
-			real := path.Join(above[len(above)-1], e.Name())
+			p, isDir, real := dir+"/"+e.Name(), e.IsDir(), ""
 			if e.Type()&fs.ModeSymlink != 0 {
 				info, err := s.host.Stat(p)
 				if isDir = err == nil && info.IsDir(); isDir {
@@ -207,7 +206,13 @@ func (s *base) walk(dir string) ([]found, error) {
 			if !isDir || strings.HasSuffix(p, s.family.suffix) {
 				files = append(files, found{path: p})
 			}
-			if !isDir || slices.Contains(above, real) {
+			if !isDir {
+				continue
+			}
+			if real == "" {
+				real = path.Join(above[len(above)-1], e.Name())
+			}
+			if slices.Contains(above, real) {
 				continue
 			}
 			if err := visit(p, append(slices.Clip(above), real)); err != nil {
@@ -249,7 +254,11 @@ func (s *base) readAnchors(list []anchor) {
 }
 
 func (s *Store) readBundle(st *state) error {
-	data, err := s.host.ReadFile(s.family.bundle, maxFile)
+	info, err := s.host.Stat(s.family.bundle)
+	var f cachedFile
+	if err == nil {
+		f, err = s.content(s.family.bundle, info)
+	}
 	if err != nil {
 		if absent(err) {
 			st.bundle = &certfile.File{}
@@ -257,10 +266,8 @@ func (s *Store) readBundle(st *state) error {
 		st.bundleErr = err
 		return nil
 	}
-	if info, err := s.host.Stat(s.family.bundle); err == nil {
-		st.bundleMode = info.Mode()
-	}
-	st.bundle, st.bundleRaw = st.split(data), data
+	st.bundleMode = info.Mode()
+	st.bundle, st.bundleRaw = st.split(f.raw), f.raw
 	for _, c := range plainCerts(st.bundle) {
 		st.inBundle[c.SHA256] = true
 	}
@@ -532,6 +539,10 @@ func (s *Store) leadsTo(st *state, name string) string {
 		if !isLink {
 			return ""
 		}
+		if _, isLink = st.links[target]; isLink { // as most of them
+			name = target
+			continue
+		}
 		if !path.IsAbs(target) {
 			target = path.Join(s.family.hashDir, target)
 		}
@@ -552,25 +563,39 @@ func (s *Store) dangles(st *state, name string) bool {
 // digest identifies the state.
 func (st *state) digest() string {
 	h := sha256.New()
+	var buf []byte
+	length := func(n int) []byte { return append(strconv.AppendInt(buf[:0], int64(n), 10), ':') }
 	put := func(parts ...string) {
 		for _, p := range parts {
-			fmt.Fprintf(h, "%d:%s", len(p), p)
+			buf = append(length(len(p)), p...)
+			h.Write(buf)
 		}
 	}
-	put("conf", string(st.conf))
+	putRaw := func(raw []byte) {
+		buf = length(len(raw))
+		h.Write(buf)
+		h.Write(raw)
+	}
+	put("conf")
+	putRaw(st.conf)
 	for _, a := range st.anchors {
-		put("anchor", a.path, string(a.raw), fmt.Sprint(a.err))
+		put("anchor", a.path)
+		putRaw(a.raw)
+		put(fmt.Sprint(a.err))
 	}
 	if st.bundle != nil {
 		for _, i := range st.bundle.Items {
-			put("bundle", i.Cert.SHA256.String())
+			put("bundle")
+			putRaw(i.Cert.SHA256[:])
 		}
 	}
 	for _, name := range sortedKeys(st.links) {
 		put("link", name, st.links[name])
 	}
 	for _, x := range st.strays {
-		put("stray", x.path, string(x.raw), fmt.Sprint(x.err))
+		put("stray", x.path)
+		putRaw(x.raw)
+		put(fmt.Sprint(x.err))
 	}
 	put(append([]string{"left"}, st.left...)...)
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"path"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -109,9 +110,11 @@ func (s *base) fail(op, path string, err error) error {
 	return e
 }
 
+var linkNames = sync.OnceValue(func() *strings.Replacer { return strings.NewReplacer(" ", "_", ",", "_", "(", "=", ")", "=") })
+
 // linkName returns the name that the tool gives an anchor's link in the hash
 // directory: blanks, parentheses and commas are replaced.
 func linkName(anchor, suffix string) string {
 	base := strings.TrimSuffix(path.Base(anchor), suffix)
-	return strings.NewReplacer(" ", "_", ",", "_", "(", "=", ")", "=").Replace(base) + ".pem"
+	return linkNames().Replace(base) + ".pem"
 }

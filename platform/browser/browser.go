@@ -94,7 +94,7 @@ func DetectUser(_ context.Context, h *host.Host) ([]store.Store, []string) {
 		return nil, []string{"the user's home directory is unknown"}
 	}
 	f.policy = readFirefoxPolicy(h)
-	for _, p := range products {
+	for _, p := range products() {
 		for _, at := range p.places[h.OS] {
 			if dir := f.expand(at.path); f.isDir(dir) {
 				f.product(p, at, dir)
@@ -238,7 +238,7 @@ func (f *finder) shared() {
 	}
 	var readers, installed []string
 	var running []string
-	for _, c := range chromes {
+	for _, c := range chromes() {
 		present := false
 		for _, at := range c.data["linux"] {
 			if dir := f.expand(at.path); at.form != "snap" && at.form != "flatpak" && f.isDir(dir) {
@@ -287,7 +287,7 @@ func (f *finder) shared() {
 		f.open(other, o)
 		f.because("%s is used by nobody as long as %s is there", other, used)
 	}
-	for _, c := range chromes {
+	for _, c := range chromes() {
 		var dirs []string
 		if c.snap != "" {
 			dirs = append(dirs, "$HOME/snap/"+c.snap+"/current/.pki/nssdb")

@@ -222,7 +222,7 @@ func DetectPolicies(_ context.Context, h *host.Host) ([]store.Store, []string) {
 		reasons = append(reasons, "Firefox is not installed for the machine, and has no policies")
 	}
 	if h.OS == "linux" {
-		for _, c := range chromes {
+		for _, c := range chromes() {
 			if s := openChromePolicy(h, c); s != nil {
 				stores = append(stores, s)
 				reasons = append(reasons, c.policies+" is there")

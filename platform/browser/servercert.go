@@ -30,7 +30,7 @@ type ChromeProfile struct {
 // DetectProfiles returns the databases that are there.
 func DetectProfiles(_ context.Context, h *host.Host) ([]store.Store, []string) {
 	f := newFinder(h)
-	for _, c := range chromes {
+	for _, c := range chromes() {
 		for _, at := range c.data[h.OS] {
 			dir := f.expand(at.path)
 			if !f.isDir(dir) {

@@ -122,7 +122,7 @@ func (p *dirPlan) change(c store.Change) error {
 		return p.restore(c, cert)
 	case reached:
 		return nil
-	case cert.Parsed == nil:
+	case cert.Parsed() == nil:
 		return store.Because(store.ErrUnsupported, "it is not well-formed, and some programs would refuse the whole directory for it")
 	}
 	return p.add(cert, in)

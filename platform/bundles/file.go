@@ -330,7 +330,7 @@ func (p *planner) change(c store.Change) error {
 	if c.Content != nil {
 		return p.restore(c)
 	}
-	if cert.Parsed == nil {
+	if cert.Parsed() == nil {
 		return store.Because(store.ErrUnsupported, "it is not well-formed, and some programs would refuse the whole file for it")
 	}
 	label := cert.Label()

@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/platform/toml"
@@ -25,33 +26,35 @@ type place struct {
 	fixed    string // why they are only read
 }
 
-var places = []place{
-	{patterns: pythons("certifi/cacert.pem"), title: "certifi", managed: "Python's package certifi", readers: []string{"Requests and others in Python"}},
-	{patterns: pythons("pip/_vendor/certifi/cacert.pem"), title: "pip's certifi", managed: "pip", readers: []string{"pip"}},
-	{patterns: pythons("botocore/cacert.pem"), title: "botocore", managed: "the AWS tools", readers: []string{"AWS tools"}},
-	{patterns: []string{"/usr/lib/google-cloud-sdk/lib/third_party/certifi/cacert.pem", "/opt/google-cloud-sdk/lib/third_party/certifi/cacert.pem", "/snap/google-cloud-cli/current/lib/third_party/certifi/cacert.pem",
-		"~/google-cloud-sdk/lib/third_party/certifi/cacert.pem", "/usr/lib/google-cloud-sdk/lib/third_party/grpc/_cython/_credentials/roots.pem", "~/google-cloud-sdk/lib/third_party/grpc/_cython/_credentials/roots.pem"},
-		title: "gcloud", managed: "gcloud", readers: []string{"gcloud", "gsutil"}},
-	{patterns: []string{"/opt/conda/ssl/cacert.pem", "~/miniconda3/ssl/cacert.pem", "~/anaconda3/ssl/cacert.pem", "~/miniforge3/ssl/cacert.pem", "~/.conda/envs/*/ssl/cacert.pem", "~/miniconda3/envs/*/ssl/cacert.pem", "~/miniforge3/envs/*/ssl/cacert.pem"},
-		title: "conda's OpenSSL", managed: "conda", readers: []string{"programs of the conda environment"}},
-	{patterns: []string{"/opt/homebrew/etc/ca-certificates/cert.pem", "/opt/homebrew/etc/openssl@3/cert.pem", "/usr/local/etc/ca-certificates/cert.pem", "/usr/local/etc/openssl@3/cert.pem", "/home/linuxbrew/.linuxbrew/etc/ca-certificates/cert.pem", "/home/linuxbrew/.linuxbrew/etc/openssl@3/cert.pem"},
-		title: "Homebrew's OpenSSL", managed: "Homebrew, which makes it of the system's roots when it is installed (brew postinstall ca-certificates)", readers: []string{"programs of Homebrew"}},
-	{patterns: []string{"C:/Program Files/Git/mingw64/etc/ssl/certs/ca-bundle.crt", "C:/Program Files/Git/mingw64/ssl/certs/ca-bundle.crt", "C:/Program Files/Git/usr/ssl/certs/ca-bundle.crt"},
-		title: "Git for Windows", managed: "Git for Windows", readers: []string{"Git with http.sslBackend=openssl"}},
-	{patterns: []string{"/usr/lib/ruby/vendor_ruby/rubygems/ssl_certs/*/*.pem", "/usr/lib/ruby/*/rubygems/ssl_certs/*/*.pem", "~/.rbenv/versions/*/lib/ruby/*/rubygems/ssl_certs/*/*.pem", "~/.rvm/rubies/*/lib/ruby/*/rubygems/ssl_certs/*/*.pem"},
-		title: "RubyGems", managed: "RubyGems", readers: []string{"gem, beside what OpenSSL has"}},
-	{patterns: []string{"~/.nvm/versions/node/*/lib/node_modules/*/cacert.pem", "/usr/share/php/composer/ca-bundle/res/cacert.pem", "/usr/share/php/Composer/CaBundle/../res/cacert.pem", "~/.composer/vendor/composer/ca-bundle/res/cacert.pem", "~/.config/composer/vendor/composer/ca-bundle/res/cacert.pem"},
-		title: "Composer", managed: "Composer", readers: []string{"Composer, where the system has no bundle"}},
-	{patterns: []string{"/etc/docker/certs.d/*/*.crt", "~/.docker/certs.d/*/*.crt", "~/.config/docker/certs.d/*/*.crt"}, title: "Docker", readers: []string{"Docker", "Podman, Skopeo, Buildah, if they have none of their own"}, registry: true},
-	{patterns: []string{"/etc/containers/certs.d/*/*.crt", "/usr/share/containers/certs.d/*/*.crt", "~/.config/containers/certs.d/*/*.crt"}, title: "Podman", readers: []string{"Podman, Skopeo, Buildah"}, registry: true},
-	{patterns: []string{"/etc/containerd/certs.d/*/" + hostsFile, "/etc/containerd/certs.d/*/*.crt"}, title: "containerd", readers: []string{"containerd"}, registry: true},
-	// Each is a certificate of its own. What is in "ca" beside it is no anchor, in
-	// "my" are keys, and "disallowed" .NET refuses to open if there is anything in it
-	// (dotnet/runtime, OpenSslDirectoryBasedStoreProvider).
-	{patterns: []string{"~/.dotnet/corefx/cryptography/x509stores/root/*.pfx"}, title: ".NET, for this user", readers: []string{".NET, beside what the system has"},
-		fixed: "it is .NET's own, in a form that is only read here: X509Store changes it, from a program or PowerShell"},
-	{patterns: []string{"~/.postgresql/root.crt"}, title: "PostgreSQL's clients", readers: []string{"psql and what uses libpq"}},
-}
+var places = sync.OnceValue(func() []place {
+	return []place{
+		{patterns: pythons("certifi/cacert.pem"), title: "certifi", managed: "Python's package certifi", readers: []string{"Requests and others in Python"}},
+		{patterns: pythons("pip/_vendor/certifi/cacert.pem"), title: "pip's certifi", managed: "pip", readers: []string{"pip"}},
+		{patterns: pythons("botocore/cacert.pem"), title: "botocore", managed: "the AWS tools", readers: []string{"AWS tools"}},
+		{patterns: []string{"/usr/lib/google-cloud-sdk/lib/third_party/certifi/cacert.pem", "/opt/google-cloud-sdk/lib/third_party/certifi/cacert.pem", "/snap/google-cloud-cli/current/lib/third_party/certifi/cacert.pem",
+			"~/google-cloud-sdk/lib/third_party/certifi/cacert.pem", "/usr/lib/google-cloud-sdk/lib/third_party/grpc/_cython/_credentials/roots.pem", "~/google-cloud-sdk/lib/third_party/grpc/_cython/_credentials/roots.pem"},
+			title: "gcloud", managed: "gcloud", readers: []string{"gcloud", "gsutil"}},
+		{patterns: []string{"/opt/conda/ssl/cacert.pem", "~/miniconda3/ssl/cacert.pem", "~/anaconda3/ssl/cacert.pem", "~/miniforge3/ssl/cacert.pem", "~/.conda/envs/*/ssl/cacert.pem", "~/miniconda3/envs/*/ssl/cacert.pem", "~/miniforge3/envs/*/ssl/cacert.pem"},
+			title: "conda's OpenSSL", managed: "conda", readers: []string{"programs of the conda environment"}},
+		{patterns: []string{"/opt/homebrew/etc/ca-certificates/cert.pem", "/opt/homebrew/etc/openssl@3/cert.pem", "/usr/local/etc/ca-certificates/cert.pem", "/usr/local/etc/openssl@3/cert.pem", "/home/linuxbrew/.linuxbrew/etc/ca-certificates/cert.pem", "/home/linuxbrew/.linuxbrew/etc/openssl@3/cert.pem"},
+			title: "Homebrew's OpenSSL", managed: "Homebrew, which makes it of the system's roots when it is installed (brew postinstall ca-certificates)", readers: []string{"programs of Homebrew"}},
+		{patterns: []string{"C:/Program Files/Git/mingw64/etc/ssl/certs/ca-bundle.crt", "C:/Program Files/Git/mingw64/ssl/certs/ca-bundle.crt", "C:/Program Files/Git/usr/ssl/certs/ca-bundle.crt"},
+			title: "Git for Windows", managed: "Git for Windows", readers: []string{"Git with http.sslBackend=openssl"}},
+		{patterns: []string{"/usr/lib/ruby/vendor_ruby/rubygems/ssl_certs/*/*.pem", "/usr/lib/ruby/*/rubygems/ssl_certs/*/*.pem", "~/.rbenv/versions/*/lib/ruby/*/rubygems/ssl_certs/*/*.pem", "~/.rvm/rubies/*/lib/ruby/*/rubygems/ssl_certs/*/*.pem"},
+			title: "RubyGems", managed: "RubyGems", readers: []string{"gem, beside what OpenSSL has"}},
+		{patterns: []string{"~/.nvm/versions/node/*/lib/node_modules/*/cacert.pem", "/usr/share/php/composer/ca-bundle/res/cacert.pem", "/usr/share/php/Composer/CaBundle/../res/cacert.pem", "~/.composer/vendor/composer/ca-bundle/res/cacert.pem", "~/.config/composer/vendor/composer/ca-bundle/res/cacert.pem"},
+			title: "Composer", managed: "Composer", readers: []string{"Composer, where the system has no bundle"}},
+		{patterns: []string{"/etc/docker/certs.d/*/*.crt", "~/.docker/certs.d/*/*.crt", "~/.config/docker/certs.d/*/*.crt"}, title: "Docker", readers: []string{"Docker", "Podman, Skopeo, Buildah, if they have none of their own"}, registry: true},
+		{patterns: []string{"/etc/containers/certs.d/*/*.crt", "/usr/share/containers/certs.d/*/*.crt", "~/.config/containers/certs.d/*/*.crt"}, title: "Podman", readers: []string{"Podman, Skopeo, Buildah"}, registry: true},
+		{patterns: []string{"/etc/containerd/certs.d/*/" + hostsFile, "/etc/containerd/certs.d/*/*.crt"}, title: "containerd", readers: []string{"containerd"}, registry: true},
+		// Each is a certificate of its own. What is in "ca" beside it is no anchor, in
+		// "my" are keys, and "disallowed" .NET refuses to open if there is anything in it
+		// (dotnet/runtime, OpenSslDirectoryBasedStoreProvider).
+		{patterns: []string{"~/.dotnet/corefx/cryptography/x509stores/root/*.pfx"}, title: ".NET, for this user", readers: []string{".NET, beside what the system has"},
+			fixed: "it is .NET's own, in a form that is only read here: X509Store changes it, from a program or PowerShell"},
+		{patterns: []string{"~/.postgresql/root.crt"}, title: "PostgreSQL's clients", readers: []string{"psql and what uses libpq"}},
+	}
+})
 
 // hostsFile is what containerd heeds in place of the other files beside it.
 const hostsFile = "hosts.toml"
@@ -184,7 +187,7 @@ func detect(ctx context.Context, h *host.Host, user bool) (out []store.Store, re
 		}
 	}
 	seen := map[string]bool{}
-	for _, p := range places {
+	for _, p := range places() {
 		for _, f := range p.files(ctx, h, because) {
 			file, title := f.path, p.title
 			if len(f.registries) > 0 {

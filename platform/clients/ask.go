@@ -82,7 +82,7 @@ type Question struct {
 // Consumers returns the IDs of the programs that can be asked.
 func Consumers() []string {
 	var ids []string
-	for _, c := range consumers {
+	for _, c := range consumers() {
 		ids = append(ids, c.id)
 	}
 	return ids
@@ -131,7 +131,7 @@ func Ask(ctx context.Context, h *host.Host, q Question) ([]Answer, error) {
 	defer a.end()
 
 	var chosen []consumer
-	for _, c := range consumers {
+	for _, c := range consumers() {
 		if q.Clients == nil || slices.Contains(q.Clients, c.id) {
 			chosen = append(chosen, c)
 		}

@@ -263,7 +263,7 @@ deno DENO_CERT DENO_CERT=relative.pem adds !`},
 }
 
 func TestJavaStore(t *testing.T) {
-	keystore, err := pkcs12.Passwordless.EncodeTrustStore([]*x509.Certificate{storetest.NewCA(t).Cert().Parsed}, "")
+	keystore, err := pkcs12.Passwordless.EncodeTrustStore([]*x509.Certificate{storetest.NewCA(t).Cert().Parsed()}, "")
 	if err != nil {
 		t.Fatal(err)
 	}

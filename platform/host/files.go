@@ -179,8 +179,8 @@ func (h *Host) ReadFile(path string, max int64) ([]byte, error) {
 			return fmt.Errorf("%w: %d bytes, at most %d are read", ErrTooLarge, info.Size(), max)
 		}
 		// It may grow, and files of /proc say that they are empty.
-		content := bytes.NewBuffer(make([]byte, 0, info.Size()+bytes.MinRead))
-		if info.Size() > 0 && info.Size() <= max {
+		content := bytes.NewBuffer(make([]byte, 0, info.Size()+1))
+		if info.Size() > 0 {
 			n, err := f.Read(content.AvailableBuffer()[:info.Size()+1])
 			if err != nil && err != io.EOF {
 				return err

@@ -179,12 +179,13 @@ func (h *Host) Processes() []Process {
 		return nil
 	}
 	var list []Process
+	room := make([]byte, 4096)
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil {
 			continue
 		}
-		line := commandLine(e.Name())
+		line := commandLine(e.Name(), room)
 		if len(line) == 0 {
 			continue // gone meanwhile, or a thread of the kernel
 		}

@@ -1,7 +1,9 @@
 package host
 
 import (
+	"bufio"
 	"bytes"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -41,3 +43,33 @@ func (h *Host) EachFile(dir, suffix string, since time.Time, max int, do func(na
 		return nil
 	})
 }
+
+// EachLine calls do with each line of a regular file, without its line break,
+// until do returns false. It is for large files of which little is wanted: they
+// are not in memory as a whole. What is behind max bytes is not looked at, and line
+// is only good until do returns.
+func (h *Host) EachLine(path string, max int64, do func(line []byte) bool) error {
+	return h.at("read", path, true, func(t tree, name string) error {
+		f, err := t.OpenFile(name, os.O_RDONLY|openPassive, 0)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if info, err := f.Stat(); err != nil {
+			return err
+		} else if !info.Mode().IsRegular() {
+			return errNotRegular
+		}
+		lines := bufio.NewScanner(io.LimitReader(f, max))
+		lines.Buffer(make([]byte, 32<<10), maxLine)
+		for lines.Scan() {
+			if !do(lines.Bytes()) {
+				return nil
+			}
+		}
+		return lines.Err()
+	})
+}
+
+// maxLine is how long a line may be.
+const maxLine = 1 << 20

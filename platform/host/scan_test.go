@@ -67,3 +67,30 @@ func TestEachFile(t *testing.T) {
 		}
 	}
 }
+
+func TestEachLine(t *testing.T) {
+	root := t.TempDir()
+	if err := os.WriteFile(filepath.Join(root, "file"), []byte("one\n\n"+strings.Repeat("x", 100<<10)+"\nlast"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	h := Fake(root)
+	read := func(max int64, until string) (lines []string, err error) {
+		err = h.EachLine("/file", max, func(line []byte) bool {
+			lines = append(lines, string(line))
+			return string(line) != until
+		})
+		return lines, err
+	}
+	if lines, err := read(1<<20, "none"); err != nil || len(lines) != 4 || lines[1] != "" || len(lines[2]) != 100<<10 || lines[3] != "last" {
+		t.Errorf("error %v, %d lines", err, len(lines))
+	}
+	if lines, err := read(1<<20, ""); err != nil || len(lines) != 2 {
+		t.Errorf("it goes on: error %v, %d lines", err, len(lines))
+	}
+	if lines, err := read(4, "none"); err != nil || len(lines) != 1 {
+		t.Errorf("it goes beyond: error %v, %d lines", err, len(lines))
+	}
+	if err := h.EachLine("/", 1, nil); err == nil {
+		t.Error("a directory is read")
+	}
+}

@@ -35,8 +35,12 @@ func keepAttributes(f, from *os.File) error {
 }
 
 func attribute(f *os.File, name string) ([]byte, bool) {
-	value := make([]byte, 64<<10) // XATTR_SIZE_MAX
-	n, err := unix.Fgetxattr(int(f.Fd()), name, value)
+	n, err := unix.Fgetxattr(int(f.Fd()), name, nil)
+	if err != nil || n == 0 { // as nearly always
+		return nil, err == nil
+	}
+	value := make([]byte, 64<<10) // XATTR_SIZE_MAX: it may have become longer
+	n, err = unix.Fgetxattr(int(f.Fd()), name, value)
 	return value[:max(n, 0)], err == nil
 }
 
@@ -68,14 +72,14 @@ func identity(info fs.FileInfo) (device, inode uint64, changed int64, ok bool) {
 
 // commandLine returns the arguments of a process, each with a NUL after it, nil
 // if they cannot be read. All processes are looked at more than once in a
-// change, so this takes the fewest calls.
-func commandLine(pid string) []byte {
+// change, so this takes the fewest calls, and room that the caller gives.
+func commandLine(pid string, room []byte) []byte {
 	fd, err := unix.Open("/proc/"+pid+"/cmdline", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil
 	}
 	defer unix.Close(fd)
-	line := make([]byte, 0, 512)
+	line := room[:0]
 	for len(line) < 1<<20 {
 		line = slices.Grow(line, 512)
 		n, err := unix.Read(fd, line[len(line):cap(line)])

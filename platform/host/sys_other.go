@@ -14,6 +14,6 @@ func keepAttributes(f, from *os.File) error { return nil }
 func identity(fs.FileInfo) (device, inode uint64, changed int64, ok bool) { return 0, 0, 0, false }
 
 // commandLine: only Linux has them in files.
-func commandLine(string) []byte { return nil }
+func commandLine(string, []byte) []byte { return nil }
 
 func recordLock(*os.File) (int, bool) { return 0, false }

@@ -150,7 +150,7 @@ func TestRightsBehindLinks(t *testing.T) {
 
 func TestKeys(t *testing.T) {
 	ca, rsa, p12, other := storetest.NewCA(t), storetest.NewCA(t, storetest.RSA(1024)), storetest.NewCA(t), storetest.NewCA(t)
-	keystore, err := pkcs12.Modern.Encode(p12.Key(), p12.Cert().Parsed, nil, "changeit")
+	keystore, err := pkcs12.Modern.Encode(p12.Key(), p12.Cert().Parsed(), nil, "changeit")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -130,7 +130,7 @@ func (p *planner) change(c store.Change) error {
 		return nil
 	case c.Item != "":
 		return store.Because(store.ErrNotFound, "there is no entry %s with this certificate", store.Printable(c.Item))
-	case cert.Parsed == nil:
+	case cert.Parsed() == nil:
 		return store.Because(store.ErrUnsupported, "Java would refuse the whole keystore for a certificate that is not well-formed")
 	}
 	label := cert.Label()

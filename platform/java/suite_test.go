@@ -142,7 +142,7 @@ func quickLegacy(t testing.TB) []byte {
 	var list []pkcs12.TrustStoreEntry
 	for range 2 {
 		c := storetest.NewCA(t).Cert()
-		list = append(list, pkcs12.TrustStoreEntry{Cert: c.Parsed, FriendlyName: "one of " + c.SHA256.Short()})
+		list = append(list, pkcs12.TrustStoreEntry{Cert: c.Parsed(), FriendlyName: "one of " + c.SHA256.Short()})
 	}
 	data, err := pkcs12.LegacyRC2.EncodeTrustStoreEntries(list, "changeit")
 	if err != nil {

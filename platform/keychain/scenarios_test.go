@@ -266,7 +266,7 @@ func listed(m *mac, _ version) {
 	m.wants("Apple's", m.entry(m.system(), m.roots[0]).Origin.By, store.ByVendor)
 	m.wants("Apple's", m.entry(m.system(), m.roots[0]).Trust, "trusted: any")
 	m.wants("labels", fmt.Sprintf("%q %q %q", m.entry(m.system(), umlaut).Label, m.entry(m.system(), empty).Label, m.entry(m.system(), lines).Label), `"Zürich" "(no name)" "two\nlines"`)
-	m.wants("unparsable", m.entry(m.system(), odd).Cert.ParseError != nil, true)
+	m.wants("unparsable", m.entry(m.system(), odd).Cert.ParseError() != nil, true)
 	m.wants("junk", m.entry(m.system(), store.NewCert([]byte("0junk"))).Label, "(unreadable certificate)")
 	last := system[len(system)-1]
 	m.wants("orphan", fmt.Sprint(last.Cert == nil, codes(last.Problems), last.Source.Item == sha1Of(gone.Raw)), "true [orphaned-settings] true")

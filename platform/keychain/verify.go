@@ -21,7 +21,7 @@ func (s *Store) Verify(ctx context.Context, chain []*store.Cert, purpose store.P
 		return fail("only a running Mac can judge as macOS does")
 	case purpose != store.PurposeServerAuth && purpose != store.PurposeAny:
 		return fail("macOS is only asked about servers, not about %s", store.Printable(string(purpose)))
-	case len(chain) == 0 || chain[0].Parsed == nil:
+	case len(chain) == 0 || chain[0].Parsed() == nil:
 		return fail("there is no certificate that could be judged")
 	}
 	if err := ctx.Err(); err != nil {
@@ -36,11 +36,11 @@ func judge(chain []*store.Cert, name string, at time.Time) store.Verdict {
 	// others.
 	o := x509.VerifyOptions{Intermediates: x509.NewCertPool(), DNSName: name, CurrentTime: at}
 	for _, c := range chain[1:] {
-		if c.Parsed != nil {
-			o.Intermediates.AddCert(c.Parsed)
+		if c.Parsed() != nil {
+			o.Intermediates.AddCert(c.Parsed())
 		}
 	}
-	chains, err := chain[0].Parsed.Verify(o)
+	chains, err := chain[0].Parsed().Verify(o)
 	if err != nil {
 		v := store.Verdict{Reasons: []string{store.Printable(err.Error())}}
 		var unknown x509.UnknownAuthorityError

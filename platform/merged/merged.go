@@ -70,7 +70,7 @@ func (f Files) content(h *host.Host, system, extra []*store.Cert) (map[string][]
 	files := map[string][]byte{}
 	var parsed []*store.Cert
 	for _, c := range all {
-		if c.Parsed != nil { // Java refuses a whole keystore for one that is not well-formed
+		if c.Parsed() != nil { // Java refuses a whole keystore for one that is not well-formed
 			parsed = append(parsed, c)
 		}
 	}

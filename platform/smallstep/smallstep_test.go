@@ -55,8 +55,8 @@ func holds(t *testing.T, s store.Store, cert *x509.Certificate) *store.Entry {
 
 func TestInstall(t *testing.T) {
 	trust, m := memory(t, store.Info{})
-	ca := storetest.NewCA(t, storetest.CN("../../../tmp/../x\n\x1b[31m")).Cert().Parsed
-	other := storetest.NewCA(t, storetest.CN("Other")).Cert().Parsed
+	ca := storetest.NewCA(t, storetest.CN("../../../tmp/../x\n\x1b[31m")).Cert().Parsed()
+	other := storetest.NewCA(t, storetest.CN("Other")).Cert().Parsed()
 	if trust.Exists(ca) {
 		t.Error("it is there before it is installed")
 	}
@@ -86,7 +86,7 @@ func TestTwins(t *testing.T) {
 	trust, m := memory(t, store.Info{})
 	var twins []*x509.Certificate
 	for i := range 2 {
-		twins = append(twins, storetest.NewCA(t, storetest.CN("Twin"), storetest.Serial(big.NewInt(1)), storetest.Seed(fmt.Sprint(i))).Cert().Parsed)
+		twins = append(twins, storetest.NewCA(t, storetest.CN("Twin"), storetest.Serial(big.NewInt(1)), storetest.Seed(fmt.Sprint(i))).Cert().Parsed())
 	}
 	for _, c := range twins {
 		if err := install(c, trust); err != nil {
@@ -107,7 +107,7 @@ func TestObstacle(t *testing.T) {
 	info := store.Info{}
 	info.Access.Write = &store.Obstacle{Kind: store.NeedsElevation, Text: "root's", Hint: "run it with sudo"}
 	trust, m := memory(t, info)
-	ca := storetest.NewCA(t).Cert().Parsed
+	ca := storetest.NewCA(t).Cert().Parsed()
 	if err := trust.PreCheck(); err != nil {
 		t.Error(err)
 	}
@@ -131,7 +131,7 @@ func TestConcerns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	expired := storetest.NewCA(t, storetest.CN("Old"), storetest.Validity(time.Now().AddDate(-2, 0, 0), time.Now().AddDate(-1, 0, 0))).Cert().Parsed
+	expired := storetest.NewCA(t, storetest.CN("Old"), storetest.Validity(time.Now().AddDate(-2, 0, 0), time.Now().AddDate(-1, 0, 0))).Cert().Parsed()
 	for code, cert := range map[string]*x509.Certificate{"leaf": leaf, "expired": expired} {
 		if err := install(cert, trust); !errors.Is(err, store.ErrInput) {
 			t.Errorf("%s: error %v", code, err)
@@ -153,7 +153,7 @@ func TestConcerns(t *testing.T) {
 
 func TestUndo(t *testing.T) {
 	trust, m := memory(t, store.Info{})
-	one, two := storetest.NewCA(t, storetest.CN("One")).Cert().Parsed, storetest.NewCA(t, storetest.CN("Two")).Cert().Parsed
+	one, two := storetest.NewCA(t, storetest.CN("One")).Cert().Parsed(), storetest.NewCA(t, storetest.CN("Two")).Cert().Parsed()
 	for _, do := range []func() error{
 		func() error { return install(one, trust) }, func() error { return install(two, trust) },
 		func() error { return uninstall(one, trust) },
@@ -178,7 +178,7 @@ func TestJournal(t *testing.T) {
 	trust, _ := memory(t, store.Info{})
 	trust.Journal, trust.Set, trust.Program = journal.New(trust.Host), journal.NewID(time.Now()), []string{"step", "certificate", "install"}
 	ca := storetest.NewCA(t, storetest.CN("Recorded")).Cert()
-	if err := install(ca.Parsed, trust); err != nil {
+	if err := install(ca.Parsed(), trust); err != nil {
 		t.Fatal(err)
 	}
 	sets, err := trust.Journal.Sets(t.Context())
@@ -205,7 +205,7 @@ func TestDetect(t *testing.T) {
 	if err != nil || len(trusts) != 1 || trusts[0].Name() != nss.Backend+":/db" {
 		t.Fatalf("%+v, %v", trusts, err)
 	}
-	ca := storetest.NewCA(t, storetest.CN("Found")).Cert().Parsed
+	ca := storetest.NewCA(t, storetest.CN("Found")).Cert().Parsed()
 	if err := install(ca, trusts...); err != nil || !trusts[0].Exists(ca) {
 		t.Fatal(err)
 	}
@@ -266,7 +266,7 @@ func TestOracle(t *testing.T) {
 		t.Fatal(err)
 	}
 	ca := storetest.NewCA(t, storetest.Subject(pkix.Name{Organization: []string{"Smallstep"}, CommonName: "Smallstep Root CA"}))
-	cert := ca.Cert().Parsed
+	cert := ca.Cert().Parsed()
 	name := cert.Subject.CommonName + " " + cert.SerialNumber.String()
 	file := filepath.Join(home, "ca.pem")
 	if err := os.WriteFile(file, ca.PEM(), 0o644); err != nil {

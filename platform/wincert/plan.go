@@ -284,8 +284,8 @@ func (p *planner) certificate(w store.Change) (*store.Cert, error) {
 	if cert.Version == 0 {
 		return nil, store.Because(store.ErrInput, "it is not a certificate")
 	}
-	if cert.Parsed == nil {
-		return nil, store.Because(store.ErrUnsupported, "it is not a well-formed certificate: %w", cert.ParseError)
+	if cert.Parsed() == nil {
+		return nil, store.Because(store.ErrUnsupported, "it is not a well-formed certificate: %w", cert.ParseError())
 	}
 	for at, r := range p.now {
 		if r != nil && at.cert != w.Fingerprint && r.thumbprint() == thumbprint(w.DER) {

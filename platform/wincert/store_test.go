@@ -414,7 +414,7 @@ func TestUnreadable(t *testing.T) {
 			if e.Source.Item == "" || !errors.Is(err, store.ErrCorrupt) {
 				t.Errorf("%+v: %v", e.Source, err)
 			}
-		case e.Cert.SHA256 == odd.SHA256 && (e.Cert.ParseError == nil || len(e.Native["sha1"]) != 40):
+		case e.Cert.SHA256 == odd.SHA256 && (e.Cert.ParseError() == nil || len(e.Native["sha1"]) != 40):
 			t.Errorf("it is listed as %+v", e)
 		default:
 			seen++

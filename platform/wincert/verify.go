@@ -96,7 +96,7 @@ func (s *Store) Verify(ctx context.Context, chain []*store.Cert, purpose store.P
 		verdict.Path = append(verdict.Path, store.FingerprintOf(der))
 	}
 	if hostName != "" {
-		leaf := chain[0].Parsed
+		leaf := chain[0].Parsed()
 		name := hostName
 		if notAName == nil {
 			name = address.String()

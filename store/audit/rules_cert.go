@@ -251,10 +251,10 @@ func negativeSerial(_ *machine, _ *Store, e *store.Entry) *Finding {
 
 func unparsable(_ *machine, _ *Store, e *store.Entry) *Finding {
 	c := e.Cert
-	if c.ParseError == nil || c.Serial != nil && c.Serial.Sign() < 0 {
+	if c.ParseError() == nil || c.Serial != nil && c.Serial.Sign() < 0 {
 		return nil
 	}
-	return say("", name(c)+" cannot be read by strict programs", store.Printable(c.ParseError.Error()))
+	return say("", name(c)+" cannot be read by strict programs", store.Printable(c.ParseError().Error()))
 }
 
 func expired(m *machine, _ *Store, e *store.Entry) *Finding {

@@ -94,7 +94,7 @@ func cases(t *testing.T) map[string][]planted {
 	weakSub.SignatureAlgorithm = "SHA1-RSA" // which Go does not sign with any more
 	noSign := ca(t, storetest.Template(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign }))
 	odd := *ca(t)
-	odd.Parsed, odd.ParseError = nil, errOdd
+	odd.Strict = func() (*x509.Certificate, error) { return nil, errOdd }
 	dev := ca(t, storetest.CN("Caddy Local Authority - 2024 ECC Root"))
 	mitm := fortinet(t)
 	limited := fortinet(t, storetest.PermittedDNS("example.com"))

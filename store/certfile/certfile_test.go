@@ -417,7 +417,7 @@ func TestEncodePEM(t *testing.T) {
 // fixtures are whole files of every shape, for the tests that damage them.
 func fixtures(t testing.TB) map[string][]byte {
 	m := testMaterial()
-	trusted12, err := pkcs12.Passwordless.EncodeTrustStoreEntries([]pkcs12.TrustStoreEntry{{Cert: store.NewCert(m.a).Parsed, FriendlyName: "first ü"}}, "")
+	trusted12, err := pkcs12.Passwordless.EncodeTrustStoreEntries([]pkcs12.TrustStoreEntry{{Cert: store.NewCert(m.a).Parsed(), FriendlyName: "first ü"}}, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -108,15 +108,15 @@ func derKind(data []byte) string {
 		return ""
 	}
 	value := clip(data[size:], length)
-	outer, inner := tags(value), ""
+	outer, inner := tags(value), []byte(nil)
 	if tag, size, length, ok := header(value); ok {
-		inner = string(clip(value[size:], length))
+		inner = clip(value[size:], length)
 		if tag&0x20 != 0 {
-			inner = tags([]byte(inner))
+			inner = []byte(tags(inner))
 		}
 	}
 	for _, s := range shapes {
-		if strings.HasPrefix(outer, s.outer) && strings.HasPrefix(inner, s.inner) {
+		if strings.HasPrefix(outer, s.outer) && bytes.HasPrefix(inner, []byte(s.inner)) {
 			return s.kind
 		}
 	}

@@ -182,7 +182,7 @@ func TestKeystore(t *testing.T) {
 
 func TestPKCS12Files(t *testing.T) {
 	m := testMaterial()
-	a, b := store.NewCert(m.a).Parsed, store.NewCert(m.b).Parsed
+	a, b := store.NewCert(m.a).Parsed(), store.NewCert(m.b).Parsed()
 	entries := []pkcs12.TrustStoreEntry{{Cert: a, FriendlyName: "the first"}, {Cert: b, FriendlyName: "名前"}}
 	tests := []struct {
 		name   string

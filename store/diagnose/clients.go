@@ -360,7 +360,7 @@ func wordsOf(id string) func(*engine, finding, path) string {
 // opensslSays finds the number of the error, as OpenSSL does.
 func opensslSays(id string) func(*engine, finding, path) string {
 	return func(e *engine, f finding, p path) string {
-		number := words[f.code].openssl
+		number := words()[f.code].openssl
 		top := p.top()
 		switch {
 		case f.detail == "signature":
@@ -387,7 +387,7 @@ func opensslSays(id string) func(*engine, finding, path) string {
 		case f.code == "cert.key_usage" && f.place == atLeaf:
 			number = 26
 		}
-		t, ok := openSSL[number]
+		t, ok := openSSL()[number]
 		if !ok {
 			return ""
 		}
@@ -400,6 +400,6 @@ func gnutlsSays(instead string) func(*engine, finding, path) string {
 		if instead != "" {
 			return instead
 		}
-		return words[f.code].gnutls
+		return words()[f.code].gnutls
 	}
 }

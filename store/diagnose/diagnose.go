@@ -175,7 +175,7 @@ func (e *engine) judgeStore(o *outcome, now time.Time) {
 	}
 	o.verifier = e.verify(o.shelf, now)
 	o.accepted = o.path.anchor != nil && !hasErrors(o.judged)
-	if o.accepted && o.verifier != nil && !slices.ContainsFunc(o.path.certs, func(n *node) bool { return n.Parsed == nil }) {
+	if o.accepted && o.verifier != nil && !slices.ContainsFunc(o.path.certs, func(n *node) bool { return n.Parsed() == nil }) {
 		o.accepted = false
 		o.judged = append(o.judged, e.verifierSays(o.verifier))
 	}
@@ -297,32 +297,32 @@ func (e *engine) best(paths []path, s *shelf, now time.Time) (best path, judged 
 
 // verify asks crypto/x509, without the name.
 func (e *engine) verify(s *shelf, now time.Time) error {
-	if e.leaf.Parsed == nil {
-		return e.leaf.ParseError
+	if e.leaf.Parsed() == nil {
+		return e.leaf.ParseError()
 	}
 	anchors, between := x509.NewCertPool(), x509.NewCertPool()
 	add := func(raw []byte) {
 		for _, i := range s.subjects[string(raw)] {
-			if i.cert.Parsed == nil {
+			if i.cert.Parsed() == nil {
 				continue
 			}
 			if i.trusted() && i.rule.Decision != store.Peer {
-				anchors.AddCert(i.cert.Parsed)
+				anchors.AddCert(i.cert.Parsed())
 			} else if i.rule.Decision == store.Unspecified {
-				between.AddCert(i.cert.Parsed)
+				between.AddCert(i.cert.Parsed())
 			}
 		}
 	}
 	if i := s.items[e.leaf.SHA256]; i != nil && i.trusted() {
-		anchors.AddCert(e.leaf.Parsed)
+		anchors.AddCert(e.leaf.Parsed())
 	}
 	for _, n := range e.sent {
 		add(n.Issuer.Raw)
-		if i := s.items[n.SHA256]; n != e.leaf && i != nil && i.trusted() && n.Parsed != nil {
-			anchors.AddCert(n.Parsed)
+		if i := s.items[n.SHA256]; n != e.leaf && i != nil && i.trusted() && n.Parsed() != nil {
+			anchors.AddCert(n.Parsed())
 		}
-		if n != e.leaf && n.Parsed != nil {
-			between.AddCert(n.Parsed)
+		if n != e.leaf && n.Parsed() != nil {
+			between.AddCert(n.Parsed())
 		}
 	}
 	for _, i := range s.items { // issuers of intermediates that only the store has
@@ -330,7 +330,7 @@ func (e *engine) verify(s *shelf, now time.Time) error {
 			add(i.cert.Issuer.Raw)
 		}
 	}
-	_, err := e.leaf.Parsed.Verify(x509.VerifyOptions{
+	_, err := e.leaf.Parsed().Verify(x509.VerifyOptions{
 		Roots: anchors, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	})
 	return err

@@ -87,13 +87,13 @@ var handled = map[string]bool{
 func (e *engine) judgeForm(n *node, name string, add adder) {
 	negative := n.Serial != nil && n.Serial.Sign() < 0
 	switch {
-	case n.Parsed == nil && n.Version == 0:
+	case n.Parsed() == nil && n.Version == 0:
 		add("cert.malformed", Error, []any{name, e.t(wordUnreadable)}, e.field(n, "certificate", e.t(wordUnreadable), e.t(wordDER)))
 	case negative:
 		f := add("cert.malformed", Warning, []any{name, e.t(wordNegativeSerial)}, e.field(n, "serialNumber", n.Serial.String(), "> 0"))
 		f.detail = "negative-serial"
-	case n.Parsed == nil:
-		reason := store.Printable(n.ParseError.Error())
+	case n.Parsed() == nil:
+		reason := store.Printable(n.ParseError().Error())
 		f := add("cert.malformed", Error, []any{name, reason}, e.field(n, "certificate", reason, e.t(wordDER)))
 		if n.KeyAlgorithm == "EC" && n.key == nil {
 			f.detail = "curve"
@@ -105,8 +105,8 @@ func (e *engine) judgeForm(n *node, name string, add adder) {
 			unknown = append(unknown, x.OID)
 		}
 	}
-	if n.Parsed != nil { // it knows which parts of a known extension it did not take
-		for _, oid := range n.Parsed.UnhandledCriticalExtensions {
+	if n.Parsed() != nil { // it knows which parts of a known extension it did not take
+		for _, oid := range n.Parsed().UnhandledCriticalExtensions {
 			if !slices.Contains(unknown, oid.String()) {
 				unknown = append(unknown, oid.String())
 			}
@@ -299,7 +299,7 @@ func hostIn(pattern, host string) bool {
 // judgeConstraints holds the names of the leaf against the name constraints of
 // the authority i.
 func (e *engine) judgeConstraints(p path, i int, add adder) {
-	c := p.certs[i].Parsed
+	c := p.certs[i].Parsed()
 	if c == nil || p.certs[i].Extension("2.5.29.30") == nil {
 		return
 	}

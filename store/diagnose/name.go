@@ -37,7 +37,7 @@ func covers(n *node, host string) bool {
 		return slices.Contains(n.ips, ip)
 	}
 	// Go takes "*.com" and the like, which nobody else does.
-	return (n.Parsed == nil || n.Parsed.VerifyHostname(host) == nil) && slices.ContainsFunc(n.dns, func(p string) bool { return matchDNS(p, host) })
+	return (n.Parsed() == nil || n.Parsed().VerifyHostname(host) == nil) && slices.ContainsFunc(n.dns, func(p string) bool { return matchDNS(p, host) })
 }
 
 // defaults are the certificates that servers present when they have none for

@@ -144,7 +144,7 @@ func (e *engine) askRevoked(n, issuer *node, depth int) bool {
 			continue
 		}
 		list, err := x509.ParseRevocationList(answer.body)
-		if err != nil || issuer.Parsed == nil || list.CheckSignatureFrom(issuer.Parsed) != nil {
+		if err != nil || issuer.Parsed() == nil || list.CheckSignatureFrom(issuer.Parsed()) != nil {
 			answer.text = e.t(evListInvalid)
 			failed = append(failed, answer)
 			continue
@@ -169,10 +169,10 @@ func (e *engine) askRevoked(n, issuer *node, depth int) bool {
 
 // listURLs returns where the revocation list for n is.
 func listURLs(n *node) (out []string) {
-	if n.Parsed == nil {
+	if n.Parsed() == nil {
 		return nil
 	}
-	for _, u := range n.Parsed.CRLDistributionPoints {
+	for _, u := range n.Parsed().CRLDistributionPoints {
 		if p, err := url.Parse(u); err == nil && p.Scheme == "http" && len(out) < 2 {
 			out = append(out, u)
 		}

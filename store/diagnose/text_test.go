@@ -128,7 +128,7 @@ func TestTables(t *testing.T) {
 			}
 		}
 	}
-	for code := range words {
+	for code := range words() {
 		if !seen[code] {
 			t.Errorf("clients have words for %s, which is no cause", code)
 		}

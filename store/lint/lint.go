@@ -73,14 +73,14 @@ var rules = []Rule{
 		}},
 	{"encoding", []string{golang}, "Go's crypto/x509 on this certificate",
 		func(c *store.Cert, _ time.Time) string {
-			if c.Version == 0 || c.Parsed != nil || c.Serial != nil && c.Serial.Sign() < 0 || strings.Contains(c.ParseError.Error(), "elliptic curve") {
+			if c.Version == 0 || c.Parsed() != nil || c.Serial != nil && c.Serial.Sign() < 0 || strings.Contains(c.ParseError().Error(), "elliptic curve") {
 				return ""
 			}
-			return "its encoding is not as prescribed: " + store.Printable(c.ParseError.Error())
+			return "its encoding is not as prescribed: " + store.Printable(c.ParseError().Error())
 		}},
 	{"key-algorithm", []string{golang}, "Go's crypto/x509 on this certificate",
 		func(c *store.Cert, _ time.Time) string {
-			if c.Parsed == nil || c.Parsed.PublicKeyAlgorithm != x509.UnknownPublicKeyAlgorithm && c.Parsed.PublicKeyAlgorithm != x509.DSA {
+			if c.Parsed() == nil || c.Parsed().PublicKeyAlgorithm != x509.UnknownPublicKeyAlgorithm && c.Parsed().PublicKeyAlgorithm != x509.DSA {
 				return ""
 			}
 			return "its key is of the kind " + store.Printable(c.Key())

@@ -128,7 +128,7 @@ func TestRules(t *testing.T) {
 				}
 			}
 			if !slices.Equal(codes, a.codes) {
-				t.Errorf("found %q, want %q: %v", codes, a.codes, cert.ParseError)
+				t.Errorf("found %q, want %q: %v", codes, a.codes, cert.ParseError())
 			}
 			verify := func(options ...string) bool {
 				out, err := run(append(append([]string{"verify", "-auth_level", "2", "-purpose", "sslserver"}, options...), "-CAfile", "root.pem", "leaf.pem")...)
@@ -212,7 +212,7 @@ func leaf(t *testing.T, run func(...string) (string, error), dir string) {
 }
 
 func goAccepts(t *testing.T, dir string, root *store.Cert) bool {
-	if root.Parsed == nil {
+	if root.Parsed() == nil {
 		return false
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "leaf.pem"))
@@ -225,7 +225,7 @@ func goAccepts(t *testing.T, dir string, root *store.Cert) bool {
 		t.Fatal(err)
 	}
 	pool := x509.NewCertPool()
-	pool.AddCert(root.Parsed)
+	pool.AddCert(root.Parsed())
 	_, err = leaf.Verify(x509.VerifyOptions{Roots: pool, DNSName: "www.example.com"})
 	t.Logf("Go: %v", err)
 	return err == nil

@@ -14,7 +14,7 @@ func TestMozilla(t *testing.T) {
 	}
 	limited := 0
 	for _, r := range p.All {
-		if r.Cert.Parsed == nil || !r.Cert.IsCA() {
+		if r.Cert.Parsed() == nil || !r.Cert.IsCA() {
 			t.Errorf("%s: not a CA that can be read", r.Cert.Label())
 		}
 		if got, ok := p.ByFingerprint(r.Cert.SHA256); !ok || got.Cert != r.Cert {

@@ -307,7 +307,7 @@ func (ca *CA) KeyPEM() []byte {
 
 // TLS returns what a server needs: the key, and the chain without the root.
 func (ca *CA) TLS() tls.Certificate {
-	c := tls.Certificate{Certificate: [][]byte{ca.DER()}, PrivateKey: ca.key, Leaf: ca.cert.Parsed}
+	c := tls.Certificate{Certificate: [][]byte{ca.DER()}, PrivateKey: ca.key, Leaf: ca.cert.Parsed()}
 	for up := ca.issuer; up != nil && up.issuer != nil; up = up.issuer {
 		c.Certificate = append(c.Certificate, up.DER())
 	}

@@ -34,7 +34,7 @@ func TestOptions(t *testing.T) {
 		"raw subject": {[]storetest.Option{storetest.RawSubject([]byte{0x30, 0})}, func(c *store.Cert) bool {
 			return bytes.Equal(c.Subject.Raw, []byte{0x30, 0}) && c.Label() == "(no name)"
 		}},
-		"serial":         {[]storetest.Option{storetest.Serial(big200)}, func(c *store.Cert) bool { return c.Serial.Cmp(big200) == 0 && c.Parsed != nil }},
+		"serial":         {[]storetest.Option{storetest.Serial(big200)}, func(c *store.Cert) bool { return c.Serial.Cmp(big200) == 0 && c.Parsed() != nil }},
 		"serial 0":       {[]storetest.Option{storetest.Serial(new(big.Int))}, func(c *store.Cert) bool { return c.Serial.Sign() == 0 && c.Version == 3 }},
 		"serial -1":      {[]storetest.Option{storetest.Serial(big.NewInt(-1)), storetest.RSA(1024)}, func(c *store.Cert) bool { return c.Serial.Int64() == -1 && c.KeyBits == 1024 }},
 		"RSA":            {[]storetest.Option{storetest.RSA(2048)}, func(c *store.Cert) bool { return c.Key() == "RSA 2048" && c.SignatureAlgorithm == "SHA256-RSA" }},
@@ -42,11 +42,13 @@ func TestOptions(t *testing.T) {
 		"P-384":          {[]storetest.Option{storetest.ECDSA(elliptic.P384())}, func(c *store.Cert) bool { return c.Key() == "EC P-384" }},
 		"P-521":          {[]storetest.Option{storetest.ECDSA(elliptic.P521())}, func(c *store.Cert) bool { return c.Key() == "EC P-521" }},
 		"Ed25519":        {[]storetest.Option{storetest.Ed25519()}, func(c *store.Cert) bool { return c.KeyAlgorithm == "Ed25519" }},
-		"key":            {[]storetest.Option{storetest.Key(shared)}, func(c *store.Cert) bool { return c.Parsed.PublicKey.(*ecdsa.PublicKey).Equal(shared.Public()) }},
+		"key":            {[]storetest.Option{storetest.Key(shared)}, func(c *store.Cert) bool { return c.Parsed().PublicKey.(*ecdsa.PublicKey).Equal(shared.Public()) }},
 		"validity":       {[]storetest.Option{storetest.Validity(day, day.Add(time.Hour))}, func(c *store.Cert) bool { return c.NotBefore.Equal(day) && c.NotAfter.Equal(day.Add(time.Hour)) }},
 		"not a CA":       {[]storetest.Option{storetest.NotCA()}, func(c *store.Cert) bool { ca, present := c.BasicConstraints(); return !ca && present && c.SelfIssued() }},
 		"no constraints": {[]storetest.Option{storetest.NoBasicConstraints()}, func(c *store.Cert) bool { _, present := c.BasicConstraints(); return !present && c.Version == 3 }},
-		"version 1":      {[]storetest.Option{storetest.V1()}, func(c *store.Cert) bool { return c.Version == 1 && c.Extensions == nil && c.IsCA() && c.Parsed != nil }},
+		"version 1": {[]storetest.Option{storetest.V1()}, func(c *store.Cert) bool {
+			return c.Version == 1 && c.Extensions == nil && c.IsCA() && c.Parsed() != nil
+		}},
 		"version 1 by Ed25519": {[]storetest.Option{storetest.V1(), storetest.Ed25519()}, func(c *store.Cert) bool {
 			return c.Version == 1 && store.Concerns(c, day) == nil
 		}},
@@ -54,10 +56,10 @@ func TestOptions(t *testing.T) {
 			return fmt.Sprint(c.ExtendedKeyUsage()) == "[email]"
 		}},
 		"name constraints": {[]storetest.Option{storetest.PermittedDNS("example.test")}, func(c *store.Cert) bool {
-			return c.Extension("2.5.29.30").Critical && c.Parsed.PermittedDNSDomains[0] == "example.test"
+			return c.Extension("2.5.29.30").Critical && c.Parsed().PermittedDNSDomains[0] == "example.test"
 		}},
 		"hosts": {[]storetest.Option{storetest.Hosts("a.test", "127.0.0.1", "::1")}, func(c *store.Cert) bool {
-			return fmt.Sprint(c.Parsed.DNSNames, c.Parsed.IPAddresses) == "[a.test] [127.0.0.1 ::1]"
+			return fmt.Sprint(c.Parsed().DNSNames, c.Parsed().IPAddresses) == "[a.test] [127.0.0.1 ::1]"
 		}},
 		"template": {[]storetest.Option{storetest.Template(func(c *x509.Certificate) { c.SignatureAlgorithm = x509.ECDSAWithSHA512 })}, func(c *store.Cert) bool {
 			return c.SignatureAlgorithm == "SHA512-ECDSA"
@@ -67,7 +69,7 @@ func TestOptions(t *testing.T) {
 			t.Parallel()
 			c1 := storetest.NewCA(t, c.opts...).Cert()
 			if !c.test(c1) {
-				t.Errorf("not as wished: %+v (%v)", c1, c1.ParseError)
+				t.Errorf("not as wished: %+v (%v)", c1, c1.ParseError())
 			}
 		})
 	}
@@ -76,8 +78,8 @@ func TestOptions(t *testing.T) {
 func TestHostileNames(t *testing.T) {
 	for _, name := range storetest.HostileNames() {
 		c := storetest.NewCA(t, storetest.CN(name)).Cert()
-		if c.Parsed == nil || len(c.Subject.Attributes) != 1 || c.Subject.Attributes[0].Value != name || c.Parsed.Subject.CommonName != name {
-			t.Errorf("%q became %q (%v)", name, c.Subject, c.ParseError)
+		if c.Parsed() == nil || len(c.Subject.Attributes) != 1 || c.Subject.Attributes[0].Value != name || c.Parsed().Subject.CommonName != name {
+			t.Errorf("%q became %q (%v)", name, c.Subject, c.ParseError())
 		}
 	}
 }
@@ -108,7 +110,7 @@ func TestLeaf(t *testing.T) {
 		if len(leaf.Certificate) != 3 || !bytes.Equal(leaf.Certificate[1], between.DER()) {
 			t.Fatalf("%s: the chain has %d certificates", name, len(leaf.Certificate))
 		}
-		if root.Cert().Parsed == nil {
+		if root.Cert().Parsed() == nil {
 			continue // it cannot be put in a pool
 		}
 		roots, others := x509.NewCertPool(), x509.NewCertPool()
@@ -116,7 +118,7 @@ func TestLeaf(t *testing.T) {
 			t.Fatalf("%s: the PEM cannot be read", name)
 		}
 		for _, der := range leaf.Certificate[1:] {
-			others.AddCert(store.NewCert(der).Parsed)
+			others.AddCert(store.NewCert(der).Parsed())
 		}
 		for _, host := range []string{"a.test", "127.0.0.1"} {
 			if _, err := leaf.Leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: others, DNSName: host}); err != nil {
@@ -148,7 +150,7 @@ func TestUnparsable(t *testing.T) {
 	if c.Version != 3 || c.Serial.Sign() >= 0 || !c.IsCA() || !c.SelfIssued() {
 		t.Fatalf("it is %+v", c)
 	}
-	if c.Parsed != nil {
+	if c.Parsed() != nil {
 		t.Error("crypto/x509 takes it")
 	}
 	var outer struct {
@@ -170,8 +172,8 @@ func TestUnparsable(t *testing.T) {
 func TestMany(t *testing.T) {
 	seen := map[store.Fingerprint]bool{}
 	for _, c := range storetest.Many(t, 50) {
-		if c.Parsed == nil || !c.IsCA() {
-			t.Fatalf("it is no authority: %v", c.ParseError)
+		if c.Parsed() == nil || !c.IsCA() {
+			t.Fatalf("it is no authority: %v", c.ParseError())
 		}
 		seen[c.SHA256] = true
 	}

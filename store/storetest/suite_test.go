@@ -643,7 +643,7 @@ var broken = map[string]struct {
 		}},
 	"does not list what it cannot parse": {test: "Unparsable", quote: "A certificate that crypto/x509 refuses",
 		breaks: func(_ *testing.T, _ *storetest.Fixture, e *editor) {
-			changeEntries(e, func(entry *store.Entry) bool { return entry.Cert == nil || entry.Cert.Parsed != nil })
+			changeEntries(e, func(entry *store.Entry) bool { return entry.Cert == nil || entry.Cert.Parsed() != nil })
 		}},
 	"takes garbage": {test: "Garbage", quote: "What is not a certificate",
 		breaks: func(t *testing.T, _ *storetest.Fixture, e *editor) {

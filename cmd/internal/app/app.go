@@ -123,7 +123,7 @@ func (a *App) Run(ctx context.Context, args []string) int {
 	if len(args) > 0 {
 		a.args = args[1:]
 	}
-	tree := a.tree()
+	tree := a.tree(a.args...)
 	if len(args) > 0 {
 		args = append([]string{args[0]}, permute(tree, args[1:])...)
 	}
@@ -146,10 +146,11 @@ func (a *App) Run(ctx context.Context, args []string) int {
 
 // result is what a command leaves behind besides its error.
 type result struct {
-	json     bool // results are JSON
-	written  bool // a result is on standard output
-	told     bool // the error has been told as part of the result
-	exitZero bool // findings are no failure
+	json     bool     // results are JSON
+	written  bool     // a result is on standard output
+	told     bool     // the error has been told as part of the result
+	exitZero bool     // findings are no failure
+	placed   []string // IDs of stores that were named by another path
 	timeout  time.Duration
 	stop     context.CancelFunc
 	untimed  context.Context // without --timeout, for what has to keep it for each of many things
@@ -171,7 +172,40 @@ func (a *App) report(err error, r *result) {
 	doc.Text(a.Streams)
 }
 
-func (a *App) tree() *cli.App {
+// commands returns those of the program in the order of the help, by name: to
+// make all of them would take longer than to run many a one.
+func (a *App) commands() []named {
+	return []named{
+		{"list", a.listCommand}, {"show", a.showCommand}, {"stores", a.storesCommand},
+		{"trust", a.trustCommand}, {"import", a.importCommand}, {"distrust", a.distrustCommand}, {"remove", a.removeCommand},
+		{"verify", a.verifyCommand}, {"env", a.envCommand}, {"diagnose", a.diagnoseCommand}, {"explain", a.explainCommand},
+		{"fetch", a.fetchCommand}, {"audit", a.auditCommand}, {"diff", a.diffCommand},
+		{"export", a.exportCommand}, {"history", a.historyCommand}, {"undo", a.undoCommand}, {"repair", a.repairCommand},
+		{"link-system", a.linkCommand},
+		{"completion", completionCommand}, {"help", a.helpCommand}, {"version", a.versionCommand},
+		{completeCommandName, func() *cli.Command { return completeCommand(a.values) }},
+		{partCommandName, a.partCommand}, {journalCommandName, a.journalCommand}, {userCommandName, a.userCommand},
+		{dialCommandName, a.dialCommand}, {holdsCommandName, a.holdsCommand},
+	}
+}
+
+type named struct {
+	name string
+	make func() *cli.Command
+}
+
+// telling are the commands that look at the others.
+var telling = []string{"completion", "help", completeCommandName}
+
+// tree returns the tree of all commands or, if the first of the words of a command
+// line is the name of one, of that one alone.
+func (a *App) tree(words ...string) *cli.App {
+	commands := a.commands()
+	if len(words) > 0 && !slices.Contains(telling, words[0]) {
+		if i := slices.IndexFunc(commands, func(n named) bool { return n.name == words[0] }); i >= 0 {
+			commands = commands[i : i+1]
+		}
+	}
 	tree := &cli.App{
 		Name:  "certtrust",
 		Usage: "list, trust, distrust and remove certificates in the trust stores of a machine",
@@ -199,16 +233,10 @@ verdict: not reachable, or no TLS; 130 interrupted.`,
 			&cli.BoolFlag{Name: "debug", Usage: "tell on standard error what is looked at and why"},
 		},
 		Before: a.before,
-		Commands: []*cli.Command{
-			a.listCommand(), a.showCommand(), a.storesCommand(),
-			a.trustCommand(), a.importCommand(), a.distrustCommand(), a.removeCommand(),
-			a.verifyCommand(), a.envCommand(), a.diagnoseCommand(), a.explainCommand(), a.fetchCommand(), a.auditCommand(), a.diffCommand(),
-			a.exportCommand(), a.historyCommand(), a.undoCommand(), a.repairCommand(), a.linkCommand(),
-			completionCommand(), a.helpCommand(), a.versionCommand(),
-			completeCommand(a.values), a.partCommand(), a.journalCommand(), a.userCommand(), a.dialCommand(), a.holdsCommand(),
-		},
 	}
-	for _, cmd := range tree.Commands {
+	for _, n := range commands {
+		cmd := n.make()
+		tree.Commands = append(tree.Commands, cmd)
 		if flagNamed(cmd.Flags, "format") != nil {
 			cmd.Before = checkFormat
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/urfave/cli/v2"
 
+	"github.com/certtrust/certtrust/cmd/internal/term"
 	"github.com/certtrust/certtrust/store"
 )
 
@@ -489,4 +490,17 @@ func FuzzPermute(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A command that goes by another name than its own would not be found.
+func TestCommandNames(t *testing.T) {
+	a := &App{Streams: &term.Streams{}}
+	for _, n := range a.commands() {
+		if tree := a.tree(n.name); tree.Command(n.name) == nil {
+			t.Errorf("%s is called %s", n.name, tree.Commands[0].Name)
+		}
+	}
+	if all := len(a.tree().Commands); all != len(a.commands()) || len(a.tree("trust").Commands) != 1 || len(a.tree("help").Commands) != all {
+		t.Error("not the commands that are asked for")
+	}
 }

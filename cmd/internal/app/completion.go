@@ -63,12 +63,14 @@ func completionCommand() *cli.Command {
 	return group
 }
 
+const completeCommandName = "__complete"
+
 // completeCommand is the hidden command that the scripts call. It prints a
 // line "VALUE" or "VALUE\tDESCRIPTION" for each candidate, and then the
 // directive of [complete].
 func completeCommand(values func(flag, command string) []candidate) *cli.Command {
 	return &cli.Command{
-		Name: "__complete", Hidden: true, ArgsUsage: "WORD...",
+		Name: completeCommandName, Hidden: true, ArgsUsage: "WORD...",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "shell", Usage: "take words as typed in `SHELL`, and print them to be put in there"},
 			&cli.StringFlag{Name: "breaks", Usage: "bash's COMP_WORDBREAKS"},

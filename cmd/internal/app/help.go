@@ -57,17 +57,16 @@ const helpWidth = 80
 
 // setHelp gives the tree, which is complete, the help that the cli package
 // prints where it is asked for. Putting it together takes longer than many a
-// command, so that of a command is left out if nothing on the command line asks
-// for help.
+// command, so that it is left out if nothing on the command line asks for it.
 func setHelp(tree *cli.App, args []string) {
+	if !slices.ContainsFunc(args, mayAskForHelp) {
+		return
+	}
 	tree.CustomAppHelpTemplate = escapeTemplate(helpText(tree, nil))
-	asked := slices.ContainsFunc(args, mayAskForHelp)
 	var set func(path []*cli.Command)
 	set = func(path []*cli.Command) {
 		c := path[len(path)-1]
-		if asked || len(c.Subcommands) > 0 {
-			c.CustomHelpTemplate = escapeTemplate(helpText(tree, path))
-		}
+		c.CustomHelpTemplate = escapeTemplate(helpText(tree, path))
 		for _, sub := range c.Subcommands {
 			set(append(slices.Clip(path), sub))
 		}

@@ -77,6 +77,7 @@ func (a *App) listing(c *cli.Context, view render.ListView, keep func(store.Entr
 			return r.err
 		}
 		stores = append(stores, r.listStore())
+		records = slices.Grow(records, len(r.entries))
 		for _, e := range r.entries {
 			if keep(e) {
 				records = append(records, render.NewListRecord(r.info.ID, e, now))

@@ -914,7 +914,7 @@ func scriptSparse(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func scriptMkp12(ts *testscript.TestScript, _ bool, args []string) {
-	data, err := pkcs12.Modern.EncodeTrustStore([]*x509.Certificate{certsOf(ts)[args[1]].Cert().Parsed}, "secret")
+	data, err := pkcs12.Modern.EncodeTrustStore([]*x509.Certificate{certsOf(ts)[args[1]].Cert().Parsed()}, "secret")
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o644))
 }

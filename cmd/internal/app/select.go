@@ -42,6 +42,7 @@ func selectFlags() []cli.Flag {
 
 func selector(c *cli.Context) platform.Selector {
 	sel := platform.Selector{System: c.Bool("system"), User: c.Bool("user"), Stores: placed(c.StringSlice("store")), OnDemand: c.Command.Name == "stores"}
+	sel.Stores = append(sel.Stores, resultOf(c).placed...) // what is named is so by its ID, too
 	if ofOthers(c) {
 		if len(sel.Stores) == 0 {
 			sel.User = true
@@ -196,6 +197,11 @@ func (a *App) storesOf(c *cli.Context, h *host.Host) ([]platform.Found, error) {
 		return nil, err
 	}
 	found, err := platform.Detect(c.Context, h, backends, selector(c))
+	for _, f := range found {
+		if r := resultOf(c); f.Placed {
+			r.placed = append(r.placed, string(f.Info().ID))
+		}
+	}
 	if c.Bool("debug") {
 		for _, f := range found {
 			a.Streams.Noticef("debug: %s: %s", f.Info().ID, strings.Join(f.Reasons, "; "))

@@ -337,7 +337,7 @@ func refusal(g given, concerns []store.Concern, allowed []string) (reason, hint 
 // advise tells what a person should know of a certificate that is taken.
 func (a *App) advise(g given) {
 	label := store.Printable(g.cert.Label())
-	if p := g.cert.Parsed; p != nil {
+	if p := g.cert.Parsed(); p != nil {
 		names := slices.Concat(p.PermittedDNSDomains, p.PermittedEmailAddresses, p.PermittedURIDomains)
 		for _, n := range p.PermittedIPRanges {
 			names = append(names, n.String())

@@ -191,8 +191,8 @@ func authorityIn(v diagnose.View, chain []*store.Cert, now time.Time) (*store.Ce
 		switch e.Trust.For(store.PurposeServerAuth) {
 		case store.Trusted:
 			held[e.Cert.SHA256] = e.Cert
-			if e.Cert.Parsed != nil {
-				anchors.AddCert(e.Cert.Parsed)
+			if e.Cert.Parsed() != nil {
+				anchors.AddCert(e.Cert.Parsed())
 			}
 		case store.Distrusted:
 			if same {
@@ -206,15 +206,15 @@ func authorityIn(v diagnose.View, chain []*store.Cert, now time.Time) (*store.Ce
 	}
 	if v.Programme { // its readers bring the public roots along
 		for _, c := range chain {
-			if root, public := roots.Mozilla().ByFingerprint(c.SHA256); public && root.Cert.Parsed != nil {
+			if root, public := roots.Mozilla().ByFingerprint(c.SHA256); public && root.Cert.Parsed() != nil {
 				held[c.SHA256] = root.Cert
-				anchors.AddCert(root.Cert.Parsed)
+				anchors.AddCert(root.Cert.Parsed())
 			}
 		}
 		for _, root := range roots.Mozilla().BySubject(chain[len(chain)-1].Issuer.Raw) {
-			if root.Cert.Parsed != nil {
+			if root.Cert.Parsed() != nil {
 				held[root.Cert.SHA256] = root.Cert
-				anchors.AddCert(root.Cert.Parsed)
+				anchors.AddCert(root.Cert.Parsed())
 			}
 		}
 	}
@@ -225,15 +225,15 @@ func authorityIn(v diagnose.View, chain []*store.Cert, now time.Time) (*store.Ce
 		return nil, "time.not_yet_valid"
 	case held[ca.SHA256] != nil:
 		return held[ca.SHA256], ""
-	case ca.Parsed == nil:
+	case ca.Parsed() == nil:
 		return nil, "chain.malformed"
 	}
 	for _, c := range chain[1:] {
-		if c.Parsed != nil {
-			between.AddCert(c.Parsed)
+		if c.Parsed() != nil {
+			between.AddCert(c.Parsed())
 		}
 	}
-	paths, err := ca.Parsed.Verify(x509.VerifyOptions{Roots: anchors, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	paths, err := ca.Parsed().Verify(x509.VerifyOptions{Roots: anchors, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 	if err != nil {
 		return nil, code
 	}
@@ -431,7 +431,7 @@ func (a *App) asked(c *cli.Context, v *verification, q *clients.Question) error 
 		q.Root = root
 		return nil
 	}
-	i := slices.IndexFunc(v.chain, func(x *store.Cert) bool { return x.Parsed != nil && belongs(x.Parsed, key) })
+	i := slices.IndexFunc(v.chain, func(x *store.Cert) bool { return x.Parsed() != nil && belongs(x.Parsed(), key) })
 	if i < 0 {
 		return &store.Error{Path: v.name, Err: store.Because(store.ErrInput, "the key belongs to none of the certificates")}
 	}
@@ -443,7 +443,7 @@ func (a *App) asked(c *cli.Context, v *verification, q *clients.Question) error 
 		q.Issuer = served
 		return nil
 	}
-	if err := v.chain[i].Parsed.VerifyHostname("localhost"); err != nil {
+	if err := v.chain[i].Parsed().VerifyHostname("localhost"); err != nil {
 		return &store.Error{Path: v.name, Err: store.Because(store.ErrInput, "it is not for localhost, where the programs would be asked about it: %w", err), Hint: "give the key of the authority that issued it, or the server's name instead of the file"}
 	}
 	q.Served = served

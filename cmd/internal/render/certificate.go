@@ -43,8 +43,8 @@ func NewCertificate(c *store.Cert, now time.Time, withPEM bool) Certificate {
 		days := int(floorDiv(c.NotAfter.Unix()-now.Unix(), 24*60*60))
 		out.DaysLeft = &days
 	}
-	if c.ParseError != nil {
-		out.ParseError = c.ParseError.Error()
+	if err := c.ParseError(); err != nil {
+		out.ParseError = err.Error()
 	}
 	if withPEM {
 		out.PEM = pemText(c.Raw)

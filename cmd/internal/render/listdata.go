@@ -1,6 +1,8 @@
 package render
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/csv"
 	"fmt"
 	"strconv"
@@ -19,19 +21,61 @@ type ListDoc struct {
 	Summary ListSummary  `json:"summary"`
 }
 
-// jsonView writes a [ListDoc].
+// jsonView writes a [ListDoc], entry by entry: as a whole, a large one would be in
+// memory several times over.
 type jsonView struct {
-	listing
-	s *term.Streams
-	o ListOptions
+	header  ListHeader
+	out     *bufio.Writer
+	entries *jsonWriter
+	o       ListOptions
+	more    bool // an entry was written
 }
 
-func newJSONView(s *term.Streams, o ListOptions) ListView { return &jsonView{s: s, o: o} }
+func newJSONView(s *term.Streams, o ListOptions) ListView {
+	out := bufio.NewWriterSize(s.Out, 32<<10)
+	return &jsonView{out: out, entries: newJSONWriter(out, entryMargin, "  "), o: o}
+}
 
-func (v *jsonView) Record(r ListRecord) error { return v.listing.Record(withPEM(r, v.o)) }
+// entryMargin is how far the lines of an entry are indented.
+const entryMargin = "    "
+
+// around returns what stands before and after the entries. No string has the mark
+// between them: its quotation marks would be escaped.
+func (v *jsonView) around(sum ListSummary) (before, after []byte, err error) {
+	var doc bytes.Buffer
+	err = JSON(&doc, ListDoc{v.header, nil, sum})
+	before, after, _ = bytes.Cut(doc.Bytes(), []byte(`"entries": []`))
+	return before, after, err
+}
+
+func (v *jsonView) Header(h ListHeader) error {
+	v.header = h
+	before, _, err := v.around(ListSummary{})
+	v.out.Write(before)
+	v.out.WriteString(`"entries": [`)
+	return err
+}
+
+func (v *jsonView) Record(r ListRecord) error {
+	if v.more {
+		v.out.WriteByte(',')
+	}
+	v.more = true
+	v.out.WriteString("\n" + entryMargin)
+	return v.entries.write(withPEM(r, v.o), "")
+}
 
 func (v *jsonView) End(sum ListSummary) error {
-	return JSON(v.s.Out, ListDoc{v.header, v.records, sum})
+	_, after, err := v.around(sum)
+	if err != nil {
+		return err
+	}
+	if v.more {
+		v.out.WriteString("\n  ")
+	}
+	v.out.WriteByte(']')
+	v.out.Write(after)
+	return v.out.Flush()
 }
 
 func withPEM(r ListRecord, o ListOptions) ListRecord {

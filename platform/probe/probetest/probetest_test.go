@@ -75,8 +75,8 @@ func TestGo(t *testing.T) {
 		}
 		roots := x509.NewCertPool()
 		for _, r := range s.Roots() {
-			if r.Parsed != nil {
-				roots.AddCert(r.Parsed)
+			if r.Parsed() != nil {
+				roots.AddCert(r.Parsed())
 			}
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
