@@ -37,7 +37,7 @@ func TestSameIssuerAndSerial(t *testing.T) {
 	second := storetest.NewCA(t, storetest.CN("Development Root"), storetest.Serial(big.NewInt(1))).Cert()
 	do(t, s, trusted(first))
 	r := refused(t, s, trusted(second), "conflict")
-	if !strings.Contains(r.Reason, first.SHA256.Short()) || r.Hint != "certtrust remove "+first.SHA256.Short()+" --store "+testID+", if this one replaces it" {
+	if !strings.Contains(r.Reason, first.SHA256.Short()) || r.Hint != "if this one takes its place: certtrust trust FILE --replaces "+first.SHA256.Short() {
 		t.Errorf("it says %q, %q", r.Reason, r.Hint)
 	}
 	do(t, s, store.Change{Fingerprint: first.SHA256, Absent: true}, trusted(second)) // in one go
