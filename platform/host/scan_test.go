@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/certtrust/certtrust/store/storetest"
 )
 
 // Small files are looked through, and nothing but files: no link, no FIFO, none
@@ -69,7 +71,7 @@ func TestEachFile(t *testing.T) {
 }
 
 func TestEachLine(t *testing.T) {
-	root := t.TempDir()
+	root := storetest.TempDir(t)
 	if err := os.WriteFile(filepath.Join(root, "file"), []byte("one\n\n"+strings.Repeat("x", 100<<10)+"\nlast"), 0o644); err != nil {
 		t.Fatal(err)
 	}
