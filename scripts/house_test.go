@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"go/ast"
+	"go/build/constraint"
 	"go/parser"
 	"go/token"
 	"go/types"
@@ -98,7 +99,8 @@ var imports = []struct {
 
 // uses tells what source files must not use, or only where. A use is "import
 // PATH", "PATH.NAME" for a name of a package, "func init", "println", or
-// "go:build" for a file that is not for every system; * stands for anything.
+// "go:build" for a file that is not for every system, "go:build PROCESSOR" for one
+// that is not for every processor; * stands for anything.
 var uses = []struct {
 	uses    []string
 	in      string // files that the rule is for
@@ -122,6 +124,8 @@ var uses = []struct {
 		"importing a package does nothing: what there is stands in explicit lists"},
 	{[]string{"go:build"}, `.+`, `platform/host/.+|.+/(api|paths)_[a-z]+\.go|.+/realmac_test\.go|scripts/e2e/.+`, true,
 		"everything else is compiled, vetted and tested on every system"},
+	{[]string{"go:build PROCESSOR"}, `.+`, ``, true,
+		"a system is checked on one of its processors, which then holds for all of as many bits"},
 	{[]string{"import testing", "import testing/*"}, `.+`, `store/storetest/.+`, false,
 		"a program does not carry the test harness and its flags"},
 	{[]string{"import github.com/smallstep/truststore"}, `.+`, `platform/smallstep/.+`, false,
@@ -340,9 +344,7 @@ func usesOf(s source) (all []use) {
 		}
 		names[name] = p
 	}
-	if constrained(s) {
-		all = append(all, use{"go:build", s.file})
-	}
+	all = append(all, constraints(s)...)
 	fake := slices.Contains(slices.Collect(maps.Values(names)), "testing/synctest") // its time is simulated
 	ast.Inspect(s.file, func(n ast.Node) bool {
 		switch n := n.(type) {
@@ -365,19 +367,31 @@ func usesOf(s source) (all []use) {
 	return all
 }
 
-// constrained tells whether a file is not compiled on every system.
-func constrained(s source) bool {
+// processors are the names that limit a file to some.
+const processors = `386|amd64|arm|arm64|loong64|mips|mips64|mips64le|mipsle|ppc64|ppc64le|riscv64|s390x|wasm`
+
+// constraints returns what keeps a file from being compiled everywhere.
+func constraints(s source) (all []use) {
 	for _, group := range s.file.Comments {
 		for _, c := range group.List {
-			if strings.HasPrefix(c.Text, "//go:build ") && c.Pos() < s.file.Package {
-				return true
+			if expr, err := constraint.Parse(c.Text); err == nil && c.Pos() < s.file.Package {
+				all = append(all, use{"go:build", s.file})
+				if regexp.MustCompile(`\b(` + processors + `)\b`).MatchString(expr.String()) {
+					all = append(all, use{"go:build PROCESSOR", s.file})
+				}
 			}
 		}
 	}
 	name := strings.TrimSuffix(strings.TrimSuffix(path.Base(s.path), ".go"), "_test")
 	parts := strings.Split(name, "_")
-	return len(parts) > 1 && matches(`aix|android|darwin|dragonfly|freebsd|illumos|ios|js|linux|netbsd|openbsd|plan9|solaris|wasip1|windows|`+
-		`386|amd64|arm|arm64|loong64|mips|mips64|mips64le|mipsle|ppc64|ppc64le|riscv64|s390x|wasm`, parts[len(parts)-1])
+	if last := parts[len(parts)-1]; len(parts) == 1 {
+		return all
+	} else if matches(processors, last) {
+		return append(all, use{"go:build PROCESSOR", s.file})
+	} else if matches(`aix|android|darwin|dragonfly|freebsd|illumos|ios|js|linux|netbsd|openbsd|plan9|solaris|wasip1|windows`, last) {
+		return append(all, use{"go:build", s.file})
+	}
+	return all
 }
 
 func TestPackageComments(t *testing.T) {
@@ -542,6 +556,7 @@ func TestRulesFire(t *testing.T) {
 		{"platform/a.go", `type t int; func (t) init() {}`, ""},
 		{"platform/nss/a_linux.go", ``, "go:build"},
 		{"platform/nss/linux.go", ``, ""},
+		{"platform/host/a_linux_amd64.go", ``, "go:build PROCESSOR"},
 		{"platform/wincert/api_windows.go", ``, ""},
 		{"store/storetest/a.go", `import "testing"`, ""},
 		{"store/a.go", `import "testing"`, "import testing"},
@@ -559,6 +574,11 @@ func TestRulesFire(t *testing.T) {
 		t.Fatal(err)
 	}
 	only(t, "a tagged file", checkUses(tagged), "go:build")
+	tagged, err = parse(token.NewFileSet(), "platform/host/a.go", []byte("//go:build linux && !arm64\n\npackage p"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	only(t, "a file for some processors", checkUses(tagged), "go:build PROCESSOR")
 
 	for _, c := range []struct{ name, imports, want string }{
 		{"store", "crypto/x509", ""},
