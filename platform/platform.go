@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"iter"
 	"path"
 	"slices"
 	"strings"
@@ -185,7 +186,28 @@ func (s Selector) mayAsk(b Backend) bool {
 type Found struct {
 	store.Store
 	Reasons []string
-	Placed  bool // it was named by a place, which its ID need not be
+	Placed  string // how it was named, if that is a place, which its ID need not be
+	// Ours tells what this program has put into stores; nil = nobody knows.
+	Ours func(store.Info, store.Fingerprint) bool
+}
+
+// Entries yields what the store holds. What it does not know the origin of may be
+// known to have been put there by this program.
+func (f Found) Entries(ctx context.Context) iter.Seq2[store.Entry, error] {
+	if f.Ours == nil {
+		return f.Store.Entries(ctx)
+	}
+	return func(yield func(store.Entry, error) bool) {
+		info := f.Info()
+		for e, err := range f.Store.Entries(ctx) {
+			if err == nil && e.Cert != nil && e.Origin.By == store.ByUnknown && f.Ours(info, e.Cert.SHA256) {
+				e.Origin = store.Origin{By: store.ByCerttrust}
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
 }
 
 // Detect returns the selected stores of a machine in the order of backends,
@@ -239,7 +261,7 @@ func Detect(ctx context.Context, h *host.Host, backends []Backend, sel Selector)
 			continue // under another name
 		}
 		if placed != nil {
-			placed.Placed = true
+			placed.Placed = pattern
 			found = append(found, *placed)
 			continue
 		}

@@ -92,7 +92,7 @@ var remoteOps = map[string]func(ctx context.Context, found []Found, r RemoteRequ
 		}
 		return out
 	},
-	"entries": withStore(func(ctx context.Context, s store.Store, _ RemoteRequest) (out RemoteReply, err error) {
+	"entries": withStore(func(ctx context.Context, s Found, _ RemoteRequest) (out RemoteReply, err error) {
 		for e, err := range s.Entries(ctx) {
 			r := RemoteEntry{Label: e.Label, Trust: e.Trust, Origin: e.Origin, Source: e.Source, Native: e.Native, Problems: e.Problems, Match: e.Match, Error: newRemoteError(err)}
 			if e.Cert != nil {
@@ -113,8 +113,8 @@ var remoteOps = map[string]func(ctx context.Context, found []Found, r RemoteRequ
 		receipt, err := e.Apply(ctx, *r.Plan)
 		return RemoteReply{Receipt: &receipt}, err
 	}),
-	"problems": withStore(func(ctx context.Context, s store.Store, _ RemoteRequest) (out RemoteReply, err error) {
-		r, ok := s.(store.Repairer)
+	"problems": withStore(func(ctx context.Context, s Found, _ RemoteRequest) (out RemoteReply, err error) {
+		r, ok := s.Store.(store.Repairer)
 		if !ok {
 			return out, store.ErrUnsupported
 		}
@@ -126,8 +126,8 @@ var remoteOps = map[string]func(ctx context.Context, found []Found, r RemoteRequ
 		}
 		return out, nil
 	}),
-	"repair": withStore(func(ctx context.Context, s store.Store, r RemoteRequest) (out RemoteReply, err error) {
-		repairer, ok := s.(store.Repairer)
+	"repair": withStore(func(ctx context.Context, s Found, r RemoteRequest) (out RemoteReply, err error) {
+		repairer, ok := s.Store.(store.Repairer)
 		if !ok {
 			return out, store.ErrUnsupported
 		}
@@ -136,11 +136,11 @@ var remoteOps = map[string]func(ctx context.Context, found []Found, r RemoteRequ
 	}),
 }
 
-func withStore(do func(context.Context, store.Store, RemoteRequest) (RemoteReply, error)) func(context.Context, []Found, RemoteRequest) RemoteReply {
+func withStore(do func(context.Context, Found, RemoteRequest) (RemoteReply, error)) func(context.Context, []Found, RemoteRequest) RemoteReply {
 	return func(ctx context.Context, found []Found, r RemoteRequest) RemoteReply {
 		for _, f := range found {
 			if f.Info().ID == r.Store {
-				reply, err := do(ctx, f.Store, r)
+				reply, err := do(ctx, f, r)
 				reply.Error = newRemoteError(err)
 				return reply
 			}
@@ -150,8 +150,8 @@ func withStore(do func(context.Context, store.Store, RemoteRequest) (RemoteReply
 }
 
 func withEditor(do func(context.Context, store.Editor, RemoteRequest) (RemoteReply, error)) func(context.Context, []Found, RemoteRequest) RemoteReply {
-	return withStore(func(ctx context.Context, s store.Store, r RemoteRequest) (RemoteReply, error) {
-		e, ok := s.(store.Editor)
+	return withStore(func(ctx context.Context, s Found, r RemoteRequest) (RemoteReply, error) {
+		e, ok := s.Store.(store.Editor)
 		if !ok {
 			return RemoteReply{}, store.Because(store.ErrUnsupported, "this store can only be read")
 		}
@@ -159,8 +159,9 @@ func withEditor(do func(context.Context, store.Editor, RemoteRequest) (RemoteRep
 	})
 }
 
-// ServeRemote answers a request with the stores of this process's user.
-func ServeRemote(ctx context.Context, h *host.Host, backends []Backend, r RemoteRequest) RemoteReply {
+// ServeRemote answers a request with the stores of this process's user. What ours
+// tells is [Found].Ours.
+func ServeRemote(ctx context.Context, h *host.Host, backends []Backend, ours func(store.Info, store.Fingerprint) bool, r RemoteRequest) RemoteReply {
 	op := remoteOps[r.Do]
 	if op == nil {
 		return RemoteReply{Error: newRemoteError(store.Because(store.ErrInput, "%s is nothing that can be asked", store.Printable(r.Do)))}
@@ -172,6 +173,9 @@ func ServeRemote(ctx context.Context, h *host.Host, backends []Backend, r Remote
 	found, err := Detect(ctx, h, backends, sel)
 	if err != nil && !(r.Store == "" && errors.Is(err, store.ErrUnsupported)) {
 		return RemoteReply{Error: newRemoteError(err)}
+	}
+	for i := range found {
+		found[i].Ours = ours
 	}
 	return op(ctx, found, r)
 }

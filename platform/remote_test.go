@@ -40,7 +40,7 @@ func TestRemoteConformance(t *testing.T) {
 				err = json.Unmarshal(data, &request)
 			}
 			if err == nil {
-				data, err = json.Marshal(ServeRemote(ctx, h, backends, request))
+				data, err = json.Marshal(ServeRemote(ctx, h, backends, nil, request))
 			}
 			if err == nil {
 				err = json.Unmarshal(data, &reply)

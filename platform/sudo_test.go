@@ -40,7 +40,7 @@ func TestBehindSudo(t *testing.T) {
 				if err != nil || command.Rights == nil || command.Rights.UID != securitytest.UserID {
 					t.Fatalf("the command is %+v, %v", command, err)
 				}
-				data, err := json.Marshal(platform.ServeRemote(ctx, m.Host(command.Rights.UID), platform.Backends(), r))
+				data, err := json.Marshal(platform.ServeRemote(ctx, m.Host(command.Rights.UID), platform.Backends(), nil, r))
 				if err != nil {
 					return reply, err
 				}

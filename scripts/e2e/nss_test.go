@@ -158,6 +158,9 @@ func TestFirefoxProfile(t *testing.T) {
 		if !strings.Contains(r.stdout, "ghost-trust") {
 			t.Errorf("the ghost is not listed: %v", r)
 		}
+		if r := expect(t, 0, at(home, "stores", "--store", id)); !strings.Contains(r.stdout, "ghost-trust") {
+			t.Errorf("stores does not tell of it: %v", r)
+		}
 		expect(t, 0, at(home, "repair", "--store", id))
 		run("repaired", func(t *testing.T, b browser) {
 			loads(t, b, root, unknownIssuer)
@@ -371,9 +374,17 @@ func TestOtherUsersDatabases(t *testing.T) {
 				}
 			}
 		}
+		// Who has put it there is known to the journal of whoever did.
+		byCerttrust := func(cmd *exec.Cmd) {
+			t.Helper()
+			if r := expect(t, 0, cmd); !strings.Contains(r.stdout, `"by": "certtrust"`) {
+				t.Errorf("it is listed as %v", r)
+			}
+		}
 		expect(t, 0, certtrust("trust", a.file, "--for-user", "alice"))
 		shows("alice", "C,,")
 		shows("bob", "")
+		byCerttrust(certtrust("list", "--for-user", "alice", "--json"))
 		expect(t, 0, certtrust("undo"))
 		shows("alice", "")
 		expect(t, 0, certtrust("trust", a.file, "--all-users"))
@@ -405,6 +416,13 @@ func TestOtherUsersDatabases(t *testing.T) {
 			t.Errorf("alice's certutil shows %s", out)
 		}
 		present(t, b)
+		for _, cmd := range []*exec.Cmd{ // as root, by alice behind sudo, and by herself
+			certtrust("list", "--for-user", "alice", "--fingerprint", b.fingerprint, "--json"),
+			command("sudo", "-u", "alice", "-i", "sudo", "/usr/local/bin/certtrust", "list", "--store", "nss:chromium", "--fingerprint", b.fingerprint, "--json"),
+			command("sudo", "-u", "alice", "-i", "/usr/local/bin/certtrust", "list", "--store", "nss:chromium", "--fingerprint", b.fingerprint, "--json"),
+		} {
+			byCerttrust(cmd)
+		}
 		must(t, command("sudo", "-u", "alice", "-i", "sudo", "/usr/local/bin/certtrust", "undo"))
 		out = must(t, command("sudo", "-u", "alice", "certutil", "-L", "-d", "sql:"+databases["alice"])).stdout
 		if strings.Contains(out, b.name) {

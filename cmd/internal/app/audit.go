@@ -275,7 +275,7 @@ func inParallel(n int, do func(i int) error) error {
 func (a *App) lookAtMachine(c *cli.Context, m chosenMachine) lookedAt {
 	l := lookedAt{host: m.host}
 	for _, f := range m.found {
-		r := readStore(c.Context, m.read(f.Store))
+		r := readStore(c.Context, m.read(f))
 		s := audit.Store{Info: r.info, Entries: r.entries}
 		repairer, ok := f.Store.(store.Repairer)
 		if ok && r.err == nil {

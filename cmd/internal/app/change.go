@@ -1,9 +1,11 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/urfave/cli/v2"
 
@@ -318,6 +320,18 @@ func (a *App) journal() *journal.Journal {
 	j := journal.New(a.Host)
 	j.AsUser = journal.Child(a.Host, append(slices.Clone(a.Self), journalCommandName)...)
 	return j
+}
+
+// ours returns what tells which certificates the journals of a machine say that
+// certtrust has put into its stores. They are read when that is first asked.
+func (a *App) ours(h *host.Host) func(store.Info, store.Fingerprint) bool {
+	put := sync.OnceValue(func() journal.Put {
+		if h == a.Host {
+			return a.journal().Put(context.Background())
+		}
+		return journal.New(h).Put(context.Background())
+	})
+	return func(i store.Info, fp store.Fingerprint) bool { return put().Has(i, fp) }
 }
 
 // commandLine returns the command as it was given, for the journal.

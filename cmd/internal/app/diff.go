@@ -52,6 +52,7 @@ type diffSide struct {
 	sets map[store.ID]audit.Set
 	// list tells that it only says what is trusted for servers.
 	list     bool
+	found    []platform.Found
 	failures []error
 }
 
@@ -76,6 +77,9 @@ func (a *App) diff(c *cli.Context) error {
 	}
 	two, err := a.diffSide(c, name, only)
 	if err != nil {
+		return err
+	}
+	if err := a.passwordsHeeded(slices.Concat(one.found, two.found)); err != nil {
 		return err
 	}
 	doc := render.NewDiffDoc(one.doc, two.doc, compareSides(one, two))
@@ -179,17 +183,11 @@ func (s *diffSide) add(id store.ID, set audit.Set) {
 }
 
 func (a *App) diffStores(c *cli.Context, s *diffSide, h *host.Host, sel platform.Selector) error {
-	backends := a.own(h)
-	h.Secrets = a.Host.Secrets
-	if h == a.Host {
-		if err := a.heedSecrets(c); err != nil {
-			return err
-		}
-	}
-	found, err := platform.Detect(c.Context, h, backends, sel)
+	found, err := a.detect(c, h, func() ([]platform.Found, error) { return platform.Detect(c.Context, h, a.own(h), sel) })
 	if err != nil {
 		return err
 	}
+	s.found = append(s.found, found...)
 	for _, f := range found {
 		a.Streams.Status("reading " + string(f.Info().ID))
 		r := readStore(c.Context, f)

@@ -77,14 +77,17 @@ func (a *App) undo(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(a.heedSecrets(c), heedEngine(c, h)); err != nil {
+	if err := heedEngine(c, h); err != nil {
 		return err
 	}
 	var ids []store.ID
 	for _, r := range set.Records {
 		ids = append(ids, r.Store)
 	}
-	found, err := a.changed(c.Context, ids)
+	found, err := a.detect(c, h, func() ([]platform.Found, error) { return a.changed(c.Context, ids) })
+	if err == nil {
+		err = a.passwordsHeeded(found)
+	}
 	if err != nil {
 		return err
 	}

@@ -31,9 +31,13 @@ func (a *App) chosenMachines(c *cli.Context) ([]chosenMachine, error) {
 			return nil, err
 		}
 		found, err := a.storesOf(c, h)
+		if err == nil {
+			err = a.passwordsHeeded(found)
+		}
 		return []chosenMachine{{host: h, found: found}}, err
 	}
 	var out []chosenMachine
+	var all []platform.Found
 	for _, root := range roots {
 		h, err := a.offline(root)
 		if err != nil {
@@ -43,18 +47,18 @@ func (a *App) chosenMachines(c *cli.Context) ([]chosenMachine, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", store.Printable(h.Root), err)
 		}
-		out = append(out, chosenMachine{h, found, true})
+		out, all = append(out, chosenMachine{h, found, true}), append(all, found...)
 	}
-	return out, nil
+	return out, a.passwordsHeeded(all)
 }
 
 // read returns a store to be read, with an ID that tells its root if there are
 // several.
-func (m chosenMachine) read(s store.Store) store.Store {
+func (m chosenMachine) read(f platform.Found) platform.Found {
 	if m.several {
-		return rooted{s}
+		return platform.Found{Store: rooted{f}, Reasons: f.Reasons}
 	}
-	return s
+	return f
 }
 
 // machineNames returns what machines are called.

@@ -169,7 +169,7 @@ func (a *App) storesRead(c *cli.Context) ([]platform.Found, error) {
 	var out []platform.Found
 	for _, m := range machines {
 		for _, f := range m.found {
-			out = append(out, platform.Found{Store: m.read(f.Store), Reasons: f.Reasons})
+			out = append(out, m.read(f))
 		}
 	}
 	return out, err
@@ -181,24 +181,27 @@ func (a *App) stores(c *cli.Context) ([]platform.Found, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.storesOf(c, h)
+	found, err := a.storesOf(c, h)
+	if err == nil {
+		err = a.passwordsHeeded(found)
+	}
+	return found, err
 }
 
 func (a *App) storesOf(c *cli.Context, h *host.Host) ([]platform.Found, error) {
-	if err := a.heedSecrets(c); err != nil {
-		return nil, err
-	}
-	h.Secrets = a.Host.Secrets
 	if err := heedEngine(c, h); err != nil {
 		return nil, err
 	}
-	backends, err := a.backends(c, h)
-	if err != nil {
-		return nil, err
-	}
-	found, err := platform.Detect(c.Context, h, backends, selector(c))
-	for _, f := range found {
-		if r := resultOf(c); f.Placed {
+	found, err := a.detect(c, h, func() ([]platform.Found, error) {
+		backends, err := a.backends(c, h)
+		if err != nil {
+			return nil, err
+		}
+		return platform.Detect(c.Context, h, backends, selector(c))
+	})
+	for i, f := range found {
+		found[i].Ours = a.ours(h)
+		if r := resultOf(c); f.Placed != "" {
 			r.placed = append(r.placed, string(f.Info().ID))
 		}
 	}

@@ -39,7 +39,7 @@ func (a *App) userCommand() *cli.Command {
 				secrets.given[id] = host.NewSecret([]byte(secret))
 			}
 			a.Host.Secrets = secrets
-			return json.NewEncoder(a.Streams.Out).Encode(platform.ServeRemote(c.Context, a.Host, a.Backends, r))
+			return json.NewEncoder(a.Streams.Out).Encode(platform.ServeRemote(c.Context, a.Host, a.Backends, a.ours(a.Host), r))
 		},
 	}
 }
