@@ -268,6 +268,11 @@ func (s *Store) transaction(ctx context.Context, part store.Plan, same func(a, b
 			return nil, err
 		}
 	}
+	for _, r := range now.edits.dropLost {
+		if err := db.Exec(ctx, "DELETE FROM main.nssPublic WHERE id IS ?", r.number); err != nil {
+			return nil, err
+		}
+	}
 	for _, name := range now.edits.dropSigs {
 		if err := db.Exec(ctx, "DELETE FROM k.metaData WHERE id = ?", name); err != nil {
 			return nil, err

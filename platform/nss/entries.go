@@ -62,6 +62,20 @@ func (s *Store) entries(st *state, yield func(store.Entry, error) bool) {
 			return
 		}
 	}
+	for _, r := range st.lost {
+		e := store.Entry{
+			Cert: r.cert, Label: r.label, Source: store.Source{Kind: kindTrust, Path: s.certs, Item: r.name()},
+			Origin: store.Origin{By: store.ByUnknown}, Problems: problems[r],
+		}
+		if r.cert == nil {
+			e.Label = "(trust that no program finds)"
+		} else {
+			e.Source.Kind = kindCert
+		}
+		if !yield(e, nil) {
+			return
+		}
+	}
 	for _, b := range st.broken {
 		src := s.source(kindCert, b.id)
 		if !yield(store.Entry{Source: src}, s.fail("read", &store.Error{Path: s.certs + " object " + src.Item, Err: b.err})) {
@@ -109,6 +123,7 @@ type finding struct {
 	problem store.Problem
 	about   any // a *certObject or *trustObject; nil = the database
 	mend    func(e *edits)
+	undo    []store.Change // what takes that back
 }
 
 // The problems, by code.
@@ -125,6 +140,7 @@ var problems = map[string]struct {
 	"bad-integrity":    {"what it is trusted for was changed by somebody who could not vouch for it, so programs do not heed it", true},
 	"costly-integrity": {"what vouches for what it is trusted for is made so that checking it takes too long, so that it was not checked", false},
 	"fips-mode":        {"it is in FIPS mode: it is listed, and only its own programs may change it", false},
+	"lost-object":      {"its number is none that an object can have: no program finds it, and a certificate of that kind keeps those that list all from finding any", true},
 	"orphan-signature": {"signatures of trust objects that are not there", true},
 }
 
@@ -161,16 +177,23 @@ func (s *Store) findings(st *state) (list []finding) {
 		}
 		list = append(list, finding{
 			s.problem(code, nil, fmt.Sprintf("object %08x, %s", uint32(t.id), t.said)), t,
-			func(e *edits) { e.dropTrust = append(e.dropTrust, t) },
+			func(e *edits) { e.dropTrust = append(e.dropTrust, t) }, nil,
 		})
 	}
+	for _, r := range st.lost {
+		f := finding{problem: s.problem("lost-object", r.cert, "object "+r.name()), about: r, mend: func(e *edits) { e.dropLost = append(e.dropLost, r) }}
+		if r.cert != nil && len(st.prints[r.cert.SHA256]) == 0 {
+			f.undo = []store.Change{r.back()}
+		}
+		list = append(list, f)
+	}
 	if st.fips {
-		list = append(list, finding{s.problem("fips-mode", nil, ""), nil, nil})
+		list = append(list, finding{problem: s.problem("fips-mode", nil, "")})
 	}
 	if len(st.orphans) > 0 {
 		list = append(list, finding{
 			s.problem("orphan-signature", nil, fmt.Sprintf("%d, the first is %s", len(st.orphans), store.Printable(st.orphans[0]))), nil,
-			func(e *edits) { e.dropSigs = append(e.dropSigs, st.orphans...) },
+			func(e *edits) { e.dropSigs = append(e.dropSigs, st.orphans...) }, nil,
 		})
 	}
 	return list
@@ -184,7 +207,7 @@ func (s *Store) certFindings(st *state, c *certObject) (list []finding) {
 			if t.said.says() && !st.heldElsewhere(t, c) {
 				list = append(list, finding{
 					s.problem("hash-mismatch", c.cert, fmt.Sprintf("object %08x", uint32(t.id))), c,
-					func(e *edits) { e.dropTrust = append(e.dropTrust, t) },
+					func(e *edits) { e.dropTrust = append(e.dropTrust, t) }, nil,
 				})
 			}
 			continue
@@ -210,15 +233,15 @@ func (s *Store) certFindings(st *state, c *certObject) (list []finding) {
 				l[i] = levelDistrusted
 			}
 		}
-		list = append(list, finding{s.problem(code, c.cert, ""), c, rewrite(l)})
+		list = append(list, finding{s.problem(code, c.cert, ""), c, rewrite(l), nil})
 	case newer != nil && older != nil && !newer.levels.means(older.levels):
 		list = append(list, finding{s.problem("kinds-differ", c.cert,
-			fmt.Sprintf("%s for newer programs, %s for older ones", newer.levels, older.levels)), c, rewrite(stricter(newer.levels, older.levels))})
+			fmt.Sprintf("%s for newer programs, %s for older ones", newer.levels, older.levels)), c, rewrite(stricter(newer.levels, older.levels)), nil})
 	case newer != nil && older == nil && !s.o.Profile && newer.levels.says():
-		list = append(list, finding{s.problem("new-kind-only", c.cert, ""), c, nil})
+		list = append(list, finding{s.problem("new-kind-only", c.cert, ""), c, nil, nil})
 	}
 	if unchecked > 0 {
-		list = append(list, finding{s.problem("costly-integrity", c.cert, ""), c, nil})
+		list = append(list, finding{s.problem("costly-integrity", c.cert, ""), c, nil, nil})
 	}
 	return list
 }

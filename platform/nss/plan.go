@@ -28,12 +28,13 @@ func (t *target) adds() bool { return !t.gone && len(t.objects) == 0 }
 type edits struct {
 	targets   []*target
 	dropTrust []*trustObject
+	dropLost  []*lostRow
 	dropSigs  []string
 	link      *linkEdit
 }
 
 func (e *edits) empty() bool {
-	return len(e.targets)+len(e.dropTrust)+len(e.dropSigs) == 0
+	return len(e.targets)+len(e.dropTrust)+len(e.dropLost)+len(e.dropSigs) == 0
 }
 
 // signs reports whether something has to be signed.
@@ -114,7 +115,7 @@ func (p *planner) repair(problems []store.Problem) {
 		if f.problem.Fingerprint != nil {
 			step.Fingerprint = *f.problem.Fingerprint
 		}
-		p.plan.Steps = append(p.plan.Steps, step)
+		p.plan.Steps, p.plan.Undo = append(p.plan.Steps, step), append(p.plan.Undo, f.undo...)
 		f.mend(&p.edits)
 	}
 	p.restart()
@@ -452,7 +453,7 @@ func nickname(label string) string {
 // for.
 func (p *planner) remove(c store.Change, objects []*certObject) error {
 	if len(objects) == 0 {
-		if c.Item != "" {
+		if p.removeLost(c, true) || c.Item != "" {
 			return nil
 		}
 		return p.removeGhost(c)
@@ -462,9 +463,34 @@ func (p *planner) remove(c store.Change, objects []*certObject) error {
 		return &store.Error{Err: store.Because(store.ErrUnsupported, "its private key is in the database too: it is a person's own certificate"),
 			Hint: "remove it in the program that it belongs to"}
 	}
+	p.removeLost(c, false)
 	before, _ := p.st.effective(t.cert)
 	p.tell(t, before, true)
 	return nil
+}
+
+// removeLost takes out the rows with the certificate that readers do not find. If
+// they are all that there is, they are what the plan tells of.
+func (p *planner) removeLost(c store.Change, alone bool) (found bool) {
+	for _, r := range p.st.lost {
+		if r.cert == nil || r.cert.SHA256 != c.Fingerprint || c.Item != "" && c.Item != p.s.certs && c.Item != r.name() || slices.Contains(p.edits.dropLost, r) {
+			continue
+		}
+		p.edits.dropLost = append(p.edits.dropLost, r)
+		if alone && !found {
+			p.plan.Steps = append(p.plan.Steps, store.Step{Action: store.ActionRemove, Fingerprint: c.Fingerprint, Label: r.label,
+				Before: &store.State{Present: true, Label: r.label}, After: &store.State{}, Files: p.files})
+			p.plan.Undo = append(p.plan.Undo, r.back())
+		}
+		found = true
+	}
+	return found
+}
+
+// back returns what puts the certificate in again, under a number of its own and
+// without trust, as it had none.
+func (r *lostRow) back() store.Change {
+	return store.Change{Fingerprint: r.cert.SHA256, DER: r.cert.Raw, Label: &r.label, Trust: &store.Trust{}, Exact: true}
 }
 
 // removeGhost takes out trust that is left of a certificate.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"math/big"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -199,5 +201,46 @@ func TestMadeHere(t *testing.T) {
 				t.Errorf("it says %q", r.Reason)
 			}
 		}
+	}
+}
+
+// A profile may lie below a directory of any name that people and programs give.
+func TestOddPaths(t *testing.T) {
+	for _, name := range []string{"Application Support/Profiles/ab cd.default", "100% #1/a&b=c+d;e", "it's/Ünï cödé 日本", "file:x?mode=ro", "[a]{b}"} {
+		t.Run(name, func(t *testing.T) {
+			if runtime.GOOS == "windows" && strings.ContainsAny(name, ":?") {
+				t.Skip("this system has no such names")
+			}
+			b := newBox(t, layout{})
+			at := "/home/user/" + name
+			real := filepath.Join(b.host.Root, filepath.FromSlash(at))
+			if err := os.MkdirAll(real, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			c, other := storetest.NewCA(t, storetest.CN("Root one")).Cert(), storetest.NewCA(t, storetest.CN("Root two")).Cert()
+			open := func() *Store { return Open(b.host, at, b.o) }
+			do(t, open(), trusted(c)) // makes it
+			do(t, open(), trusted(other))
+			if e := entryOf(t, open(), c); e == nil || e.Native["integrity"] != "ok" || e.Trust.For(store.PurposeServerAuth) != store.Trusted {
+				t.Errorf("it is listed as %+v", e)
+			}
+			if _, err := exec.LookPath("certutil"); err == nil {
+				if got := libraries[0].shown(t, real, "Root one"); got != "C,," {
+					t.Errorf("certutil shows %s", got)
+				}
+			}
+			do(t, open(), store.Change{Fingerprint: c.SHA256, Absent: true})
+			if e := entryOf(t, open(), c); e != nil {
+				t.Errorf("removed, it is listed as %+v", e)
+			}
+			entries, err := os.ReadDir(real)
+			most := 3
+			if strings.Contains(name, "'") { // which pkcs11.txt cannot hold
+				most = 2
+			}
+			if err != nil || len(entries) != most {
+				t.Errorf("there is %v (%v)", entries, err)
+			}
+		})
 	}
 }

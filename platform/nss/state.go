@@ -73,6 +73,7 @@ type state struct {
 	about   map[issue][]*trustObject
 	holders map[issue][]*certObject
 	orphans []string               // signatures of objects that there are not
+	lost    []*lostRow             // what readers do not find
 	broken  []broken               // rows that cannot be read
 	ids     map[int64]*trustObject // all objects: nil = another one
 	fips    bool
@@ -105,6 +106,42 @@ func (c *certCache) cert(fp store.Fingerprint, read func() *store.Cert) *store.C
 type broken struct {
 	id  int64
 	err error
+}
+
+// lostRow is a certificate or a trust object whose number is none that an object
+// can have: NSS comes upon it when it searches, keeps 30 bits of the number, and
+// then finds nothing, or another object, by them. A search for all certificates
+// fails over it.
+type lostRow struct {
+	number any
+	cert   *store.Cert // nil = it is a trust object
+	label  string
+}
+
+// name tells the number.
+func (r *lostRow) name() string {
+	if n, ok := r.number.(int64); ok {
+		return fmt.Sprintf("%08x", uint64(n))
+	}
+	text := []rune(store.Printable(fmt.Sprint(r.number)))
+	return string(text[:min(len(text), 40)])
+}
+
+// lose takes a row in that readers do not find.
+func (st *state) lose(number any, row object) {
+	found := newState(st.parsed)
+	found.add(0, row)
+	r := &lostRow{number: number}
+	if data, ok := number.([]byte); ok {
+		r.number = bytes.Clone(data)
+	}
+	switch {
+	case len(found.certs) > 0:
+		r.cert, r.label = found.certs[0].cert, cmp.Or(found.certs[0].label, found.certs[0].cert.Label())
+	case len(found.trusts) == 0:
+		return // of another class, which is not looked at anyway
+	}
+	st.lost = append(st.lost, r)
 }
 
 // maxObjects is how many objects are read of a database, and how many
@@ -249,12 +286,14 @@ func (s *Store) readObjects(ctx context.Context, src source, st *state) error {
 		if err := scan(to...); err != nil {
 			return err
 		}
-		if len(st.ids) == maxObjects {
+		if len(st.ids)+len(st.lost) == maxObjects {
 			return &store.Error{Path: s.certs, Err: store.Because(store.ErrCorrupt, "it holds more than %d objects", maxObjects)}
 		}
-		if number, ok := id.(int64); ok { // NSS finds no others
+		if number, ok := id.(int64); ok && number >= 0 && number <= maxID {
 			st.ids[number] = nil
 			st.add(number, row)
+		} else {
+			st.lose(id, row)
 		}
 		return nil
 	})
@@ -576,6 +615,9 @@ func (st *state) digest() string {
 	}
 	for _, t := range st.trusts {
 		fmt.Fprintf(h, "trust %d %d %x %x %x %v %v\n", t.id, t.kind, t.issuer, t.serial, t.hash, t.said, t.levels)
+	}
+	for _, r := range st.lost {
+		fmt.Fprintf(h, "lost %s %t\n", r.name(), r.cert != nil)
 	}
 	fmt.Fprintf(h, "%v %v %v\n", st.exists, st.modern, st.orphans)
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))

@@ -70,6 +70,7 @@ var ofProblem = map[string]problemRow{
 	// NSS databases
 	"ghost-trust":      {"store.ghost_trust", Medium, nil},
 	"orphan-trust":     {"store.orphan_settings", Low, nil},
+	"lost-object":      {"store.ineffective", Medium, nil},
 	"orphan-signature": {"store.orphan_settings", Info, nil},
 	"hash-mismatch":    {"store.orphan_settings", Low, nil},
 	"kinds-differ":     {"store.trust_conflict", Medium, nil},
