@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/certtrust/certtrust/store"
@@ -84,6 +85,7 @@ func (i *item) trusted() bool {
 // shelf is a store made ready for being judged against.
 type shelf struct {
 	view      View
+	lang      Lang
 	id        store.ID
 	items     map[store.Fingerprint]*item
 	subjects  map[string][]*item // in the store's order
@@ -93,7 +95,7 @@ type shelf struct {
 }
 
 func (e *engine) newShelf(v View) *shelf {
-	s := &shelf{view: v, id: v.Info.ID, items: map[store.Fingerprint]*item{}, subjects: map[string][]*item{}}
+	s := &shelf{view: v, lang: e.lang, id: v.Info.ID, items: map[store.Fingerprint]*item{}, subjects: map[string][]*item{}}
 	for i := range v.Entries {
 		entry := &v.Entries[i]
 		if entry.Cert == nil {
@@ -118,11 +120,40 @@ func (e *engine) newShelf(v View) *shelf {
 
 // shown returns what the store is called in a sentence.
 func (s *shelf) shown() string {
-	id, title := store.Printable(string(s.id)), store.Printable(shorten(s.view.Info.Title))
-	if title == "" {
+	id, title := store.Printable(string(s.id)), s.view.Info.Title
+	if s.lang == Japanese {
+		title = titleJA(s.view.Info)
+	}
+	if title = store.Printable(shorten(title)); title == "" {
 		return id
 	}
 	return title + " (" + id + ")"
+}
+
+// titlesJA are the titles of stores that are English words, and not the name of
+// something.
+var titlesJA = map[store.ID]string{
+	"nss:chromium":         "Chromium 系ブラウザーのデータベース",
+	"keychain:roots":       "Apple のルート証明書",
+	"keychain:system":      "macOS のシステムキーチェーン",
+	"keychain:login":       "ユーザーのキーチェーン",
+	"windows:LocalMachine": "Windows(このマシン)",
+	"windows:CurrentUser":  "Windows(現在のユーザー)",
+}
+
+// titleJA returns what a store is called in a Japanese sentence. Those of browsers
+// are called as the browsers are.
+func titleJA(i store.Info) string {
+	if title := titlesJA[i.ID]; title != "" {
+		return title
+	}
+	switch b := i.ID.Backend(); {
+	case b == "nss" && len(i.Readers) == 0:
+		return "NSS データベース"
+	case b == "nss" || b == "chromium" || b == "policy":
+		return strings.Join(i.Readers, "、")
+	}
+	return i.Title
 }
 
 func (s *shelf) add(i *item) {

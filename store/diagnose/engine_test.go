@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -472,4 +473,88 @@ func BenchmarkDiagnose(b *testing.B) {
 			Diagnose(b.Context(), in)
 		}
 	})
+}
+
+// What is wrong in a browser's database is told with the browser's name, in
+// Japanese too, and with what is to be done in that browser and no other.
+func TestBrowserStores(t *testing.T) {
+	english := regexp.MustCompile(`[a-z]+ [a-z]+ [a-z]+`) // a sentence, not a name
+	japanese := regexp.MustCompile(`[\x{3040}-\x{30ff}\x{4e00}-\x{9fff}]`)
+	for _, browser := range []struct {
+		id, title string
+		readers   []string
+		en, ja    string   // what it is called
+		own       []string // in the fixes, and not in those of the others
+	}{
+		{"nss:firefox/abcdefgh.default", "Firefox profile default", []string{"Firefox"}, "Firefox profile default (nss:firefox/abcdefgh.default)", "Firefox (nss:firefox/abcdefgh.default)", []string{"Firefox: ", "about:config"}},
+		{"nss:librewolf/abcdefgh.default", "LibreWolf profile default", []string{"LibreWolf"}, "LibreWolf profile default (nss:librewolf/abcdefgh.default)", "LibreWolf (nss:librewolf/abcdefgh.default)", []string{"Firefox: ", "about:config"}},
+		{"nss:chromium", "Database of the Chromium family", []string{"Chromium", "Brave"}, "Database of the Chromium family (nss:chromium)", "Chromium 系ブラウザーのデータベース (nss:chromium)", []string{"Chrome: "}},
+		{"nss:chromium-snap", "Database of Chromium (snap)", []string{"Chromium"}, "Database of Chromium (snap) (nss:chromium-snap)", "Chromium (nss:chromium-snap)", []string{"Chrome: "}},
+		{"nss:/srv/db", "NSS database", nil, "NSS database (nss:/srv/db)", "NSS データベース (nss:/srv/db)", []string{"Firefox: ", "Chrome: "}},
+	} {
+		for code, trust := range map[string]store.Trust{
+			"trust.not_in_this_store":   nil,
+			"trust.present_not_trusted": {},
+			"trust.wrong_purpose":       store.TrustFor(store.Trusted, store.PurposeEmail),
+			"trust.distrusted":          store.TrustFor(store.Distrusted, store.PurposeServerAuth),
+		} {
+			for lang, called := range map[Lang]string{English: browser.en, Japanese: browser.ja} {
+				t.Run(fmt.Sprint(browser.id, " ", code, " ", lang), func(t *testing.T) {
+					w := newWorld(t)
+					in := w.input(w.leaf(t, w.inter), w.inter)
+					v := View{Info: store.Info{ID: store.ID(browser.id), Backend: "nss", Title: browser.title, Scope: store.ScopeUser, Readers: browser.readers}, Counts: true, Programme: true}
+					if trust != nil {
+						v.Entries = []store.Entry{{Cert: w.root.Cert(), Trust: trust}}
+					}
+					in.Views[0].Info.Title = "Debian's ca-certificates"
+					in.Views, in.Lang = append(in.Views, v), lang
+					d := Diagnose(t.Context(), in)
+					if d.Verdict != Untrusted || len(d.Causes) != 1 || d.Causes[0].Code != code {
+						t.Fatalf("%s %v", d.Verdict, codes(d.Causes))
+					}
+					c := d.Causes[0]
+					if !strings.Contains(c.Summary, called) || !strings.Contains(c.Evidence[0].Text, called) {
+						t.Errorf("%q, %q do not name %q", c.Summary, c.Evidence[0].Text, called)
+					}
+					sentences := []string{d.Summary, c.Summary, c.Meaning, c.Evidence[0].Text}
+					var done []string
+					for _, f := range d.Fixes {
+						if f.Store == nil || *f.Store != browser.id {
+							if f.Store != nil {
+								t.Errorf("the fix %s is for %s", f.ID, *f.Store)
+							}
+							continue
+						}
+						sentences, done = append(append(sentences, f.Summary), f.Steps...), append(append(done, f.Commands...), f.Steps...)
+					}
+					for _, n := range d.NotRecommended {
+						sentences = append(sentences, n.Why)
+					}
+					for _, s := range sentences {
+						if lang == Japanese && (!japanese.MatchString(s) || english.MatchString(s)) {
+							t.Errorf("%q is not Japanese", s)
+						}
+					}
+					all := strings.Join(done, "\n")
+					if code == "trust.distrusted" {
+						if strings.Contains(all, "certtrust trust ") || !strings.Contains(all, "certtrust show "+w.root.Cert().SHA256.String()) {
+							t.Errorf("what to do is\n%s", all)
+						}
+						return
+					}
+					if !strings.Contains(all, "--store "+browser.id) {
+						t.Errorf("no command is for the store:\n%s", all)
+					}
+					for _, mark := range []string{"Firefox: ", "Chrome: ", "about:config"} {
+						if strings.Contains(all, mark) && !slices.Contains(browser.own, mark) && !(mark == "about:config" && slices.Contains(browser.own, "Firefox: ")) {
+							t.Errorf("%q is told, which is for another browser:\n%s", mark, all)
+						}
+						if code == "trust.not_in_this_store" && slices.Contains(browser.own, mark) && !strings.Contains(all, mark) {
+							t.Errorf("%q is not told:\n%s", mark, all)
+						}
+					}
+				})
+			}
+		}
+	}
 }

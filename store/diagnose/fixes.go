@@ -27,9 +27,10 @@ type fixRow struct {
 // way is how it is done somewhere: the commands that a person can run, and
 // what to do by hand.
 type way struct {
-	// on says where: a kind of store ("java", "keychain"), a system ("linux",
-	// "darwin", "windows"), a family of Linux ("debian"), or "" for anywhere.
-	// All that fit are put together; for a fix to a store, its kind decides.
+	// on says where: a kind of store ("java", "keychain"), what uses a database
+	// of NSS ("firefox", "chromium"), a system ("linux", "darwin", "windows"), a
+	// family of Linux ("debian"), or "" for anywhere. All that fit are put
+	// together; for a fix to a store, its kind decides.
 	on       string
 	os       string // and only there
 	title    string // of a program, where several are told apart
@@ -122,7 +123,22 @@ func shellQuote(s, os string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-func (r *fixRow) fix(lang Lang, os, family, backend string, values placeholders) Fix {
+// usedBy reports whether a database of NSS may be that of a family of browsers,
+// "firefox" or "chromium": profiles are those of Firefox and its kin, and what is
+// named by its place may be anybody's.
+func usedBy(family string, id store.ID) bool {
+	_, place, _ := strings.Cut(string(id), ":")
+	profile := strings.Contains(place, "/")
+	switch {
+	case id.Backend() != "nss":
+		return false
+	case strings.HasPrefix(place, "/"):
+		return family == "firefox" || family == "chromium"
+	}
+	return family == "firefox" && profile || family == "chromium" && !profile
+}
+
+func (r *fixRow) fix(lang Lang, os, family string, target store.ID, values placeholders) Fix {
 	f := Fix{ID: r.id, Who: r.who, Summary: r.summary.In(lang), Risk: r.risk}
 	fits := func(w way) bool {
 		switch {
@@ -130,8 +146,9 @@ func (r *fixRow) fix(lang Lang, os, family, backend string, values placeholders)
 			return false
 		case w.on == "":
 			return true
-		case r.perStore && backend != "":
-			return w.on == backend || backend == "anchors" && w.on == family
+		case r.perStore && target != "":
+			backend := target.Backend()
+			return w.on == backend || backend == "anchors" && w.on == family || usedBy(w.on, target)
 		}
 		return w.on == os || os == "linux" && w.on == family || os == "darwin" && w.on == "keychain"
 	}
@@ -184,7 +201,7 @@ func (e *engine) fixes(d *Document) {
 					}
 					continue
 				}
-				f := r.fix(e.lang, e.in.OS, e.in.Family, store.ID(target).Backend(), e.values(c, target))
+				f := r.fix(e.lang, e.in.OS, e.in.Family, store.ID(target), e.values(c, target))
 				f.For, f.Store = []string{c.Code}, optional(target)
 				f.Preferred = len(d.Fixes) == 0 && r.risk != "high"
 				seen[k] = len(d.Fixes)

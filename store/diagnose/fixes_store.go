@@ -6,7 +6,7 @@ var (
 	stepMMC = Text{"mmc.exe: File > Add/Remove Snap-in… > Certificates > Computer account; Trusted Root Certification Authorities > Certificates > All Tasks > Import…",
 		"mmc.exe: 「ファイル」>「スナップインの追加と削除」>「証明書」>「コンピューター アカウント」。「信頼されたルート証明機関」>「証明書」を右クリックし、「すべてのタスク」>「インポート」。"}
 	stepFirefox = Text{"Firefox: Settings > Privacy & Security > Certificates > View Certificates… > Authorities > Import…, tick \"Trust this CA to identify websites\".",
-		"Firefox: 「設定」>「プライバシーとセキュリティ」>「証明書を表示」>「認証局証明書」>「インポート」。「この認証局によるウェブサイトの識別を信頼する」にチェックを入れます。"}
+		"Firefox: 「設定」>「プライバシーとセキュリティ」>「証明書」>「証明書を表示」>「認証局証明書」>「インポート」。「この認証局によるウェブサイトの識別を信頼する」にチェックを入れます。"}
 	stepChrome = Text{"Chrome: Settings > Privacy and security > Security > Manage certificates > Custom > Installed by you > Trusted certificates: Import.",
 		"Chrome: 「設定」>「プライバシーとセキュリティ」>「セキュリティ」>「証明書の管理」>「カスタム」>「自分でインストール」の「信頼できる証明書」で「インポート」。"}
 	stepFingerprint = Text{"First compare the SHA-256 fingerprint of the root with one that its owner gives you by another way (telephone, intranet, in person).",
@@ -36,7 +36,9 @@ var storeFixes = []fixRow{
 			{on: "arch", commands: []string{"sudo trust anchor ca.pem"}, admin: true},
 			{on: "keychain", commands: []string{"sudo security add-trusted-cert -d -r trustRoot -p ssl -k /Library/Keychains/System.keychain ca.pem"}, steps: []Text{stepKeychain}, admin: true},
 			{on: "windows", commands: []string{"certutil -addstore Root ca.pem"}, steps: []Text{stepMMC}, admin: true},
-			{on: "nss", commands: []string{"certutil -d {database} -A -t C,, -n ca -i ca.pem"}, steps: []Text{stepFirefox, stepChrome}},
+			{on: "nss", commands: []string{"certutil -d {database} -A -t C,, -n ca -i ca.pem"}},
+			{on: "firefox", steps: []Text{stepFirefox}},
+			{on: "chromium", steps: []Text{stepChrome}},
 			{on: "java", commands: []string{"keytool -importcert -keystore {keystore} -alias ca -file ca.pem"}, admin: true},
 		}},
 	{id: "trust.get_root", who: "client", risk: "none",
@@ -70,7 +72,7 @@ var storeFixes = []fixRow{
 		ways: []way{
 			{steps: []Text{stepFingerprint}},
 			{commands: []string{"certtrust show {sha256}", "certtrust trust ca.pem --purpose server-auth --store {store}"}},
-			{on: "nss", steps: []Text{{"Firefox: Settings > Privacy & Security > View Certificates… > Authorities > Edit Trust…, tick \"This certificate can identify websites\".", "Firefox: 「設定」>「プライバシーとセキュリティ」>「証明書を表示」>「認証局証明書」>「信頼性を設定」で、ウェブサイトの識別にチェックを入れます。"}}},
+			{on: "firefox", steps: []Text{{"Firefox: Settings > Privacy & Security > View Certificates… > Authorities > Edit Trust…, tick \"This certificate can identify websites\".", "Firefox: 「設定」>「プライバシーとセキュリティ」>「証明書を表示」>「認証局証明書」>「信頼性を設定」で、ウェブサイトの識別にチェックを入れます。"}}},
 			{on: "keychain", steps: []Text{{"Keychain Access: open the certificate, Trust > Secure Sockets Layer (SSL): Always Trust.", "キーチェーンアクセス: 証明書を開き、「信頼」>「SSL (Secure Sockets Layer)」を「常に信頼」にします。"}}},
 			{on: "windows", steps: []Text{{"mmc.exe, Certificates: move the certificate to Trusted Root Certification Authorities; Properties > enable it for server authentication.", "mmc.exe の「証明書」: 証明書を「信頼されたルート証明機関」に移し、「プロパティ」で「サーバー認証」を有効にします。"}}, admin: true},
 		}},
@@ -98,7 +100,7 @@ var storeFixes = []fixRow{
 		ways: []way{
 			{on: "debian", title: "Python", commands: []string{"export REQUESTS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt"}},
 			{on: "nss", os: "linux", commands: []string{"certtrust link-system --store {store}"}},
-			{on: "nss", steps: []Text{{"Firefox: about:config, security.enterprise_roots.enabled = true (Windows, macOS), or the policy Certificates > ImportEnterpriseRoots.", "Firefox: about:config で security.enterprise_roots.enabled を true にする (Windows、macOS)、またはポリシー ImportEnterpriseRoots を設定します。"}}},
+			{on: "firefox", steps: []Text{{"Firefox: about:config, security.enterprise_roots.enabled = true (Windows, macOS), or the policy Certificates > ImportEnterpriseRoots.", "Firefox: about:config で security.enterprise_roots.enabled を true にする (Windows、macOS)、またはポリシー Certificates > ImportEnterpriseRoots を設定します。"}}},
 			{on: "windows", title: "Java", commands: []string{"java -Djavax.net.ssl.trustStoreType=Windows-ROOT"}},
 			{on: "linux", title: "Node.js", commands: []string{"export NODE_USE_SYSTEM_CA=1"}},
 			{on: "darwin", title: "Node.js", commands: []string{"export NODE_USE_SYSTEM_CA=1"}},
