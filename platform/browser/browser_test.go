@@ -139,6 +139,27 @@ func TestDetectUser(t *testing.T) {
 	}
 }
 
+// The whole Chromium family reads one database, in either place; what the user has
+// of it is told.
+func TestSharedByAll(t *testing.T) {
+	dirs := map[string]string{"chromium": "Chromium", "google-chrome": "Google Chrome", "BraveSoftware/Brave-Browser": "Brave", "microsoft-edge": "Microsoft Edge", "vivaldi": "Vivaldi", "opera": "Opera"}
+	for _, place := range []string{"~/.pki/nssdb/", "~/.local/share/pki/nssdb/"} {
+		files := map[string]string{place: ""}
+		var want []string
+		for dir, title := range dirs {
+			files["~/.config/"+dir+"/"], want = "", append(want, title)
+		}
+		stores, _ := DetectUser(t.Context(), machine(t, "linux", files))
+		if len(stores) != 1 || stores[0].Info().ID != "nss:chromium" {
+			t.Fatalf("%s: it finds %d", place, len(stores))
+		}
+		got := slices.Sorted(slices.Values(stores[0].Info().Readers))
+		if slices.Sort(want); !slices.Equal(got, want) {
+			t.Errorf("%s: it is read by %q, not %q", place, got, want)
+		}
+	}
+}
+
 // Newer versions of Firefox keep some profiles in a database, with a log that
 // is not yet part of it.
 func TestProfileGroups(t *testing.T) {
