@@ -172,16 +172,11 @@ var hookName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(
 // tellHooks runs the tool's hooks with lines on their standard input, where the
 // tool does. What it returns is what [Store.hookFailed] does.
 func (s *Store) tellHooks(ctx context.Context, p *planner, lines []string) (wrong, err error) {
-	hooks, err := s.host.ReadDir(s.family.hookDir)
-	if err != nil && !absent(err) {
+	hooks, err := s.hooks()
+	if err != nil {
 		return nil, err
 	}
-	for _, hook := range hooks {
-		file := path.Join(s.family.hookDir, hook.Name())
-		info, err := s.host.Stat(file)
-		if err != nil || !hookName().MatchString(hook.Name()) || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
-			continue
-		}
+	for _, file := range hooks {
 		input := strings.Join(lines, "\n")
 		if input != "" {
 			input += "\n"
@@ -197,6 +192,22 @@ func (s *Store) tellHooks(ctx context.Context, p *planner, lines []string) (wron
 		wrong = errors.Join(wrong, again)
 	}
 	return wrong, nil
+}
+
+// hooks returns the files of the hooks that run-parts(8) runs, in its order.
+func (s *Store) hooks() (files []string, err error) {
+	entries, err := s.host.ReadDir(s.family.hookDir)
+	if err != nil && !absent(err) {
+		return nil, err
+	}
+	for _, e := range entries {
+		file := path.Join(s.family.hookDir, e.Name())
+		info, err := s.host.Stat(file)
+		if err == nil && hookName().MatchString(e.Name()) && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0 {
+			files = append(files, file)
+		}
+	}
+	return files, nil
 }
 
 // hookFailed returns what the failure of a hook means for the change: nothing

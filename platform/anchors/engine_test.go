@@ -119,6 +119,29 @@ func TestNativeHooks(t *testing.T) {
 	}
 }
 
+// A plan names the programs that will be run, and no other.
+func TestPlannedCommands(t *testing.T) {
+	for _, c := range []struct {
+		engine string
+		java   bool
+		want   [][]string
+	}{
+		{host.EngineDistro, true, [][]string{{"/usr/sbin/update-ca-certificates"}}},
+		{host.EngineNative, true, [][]string{{javaHook}}},
+		{host.EngineNative, false, nil},
+	} {
+		b := newBox(t, c.java)
+		b.host.Engine = c.engine
+		var commands [][]string
+		for _, step := range b.plan(b.open(), trust(newCA(t, "One").Cert())).Steps {
+			commands = append(commands, step.Commands...)
+		}
+		if diff := cmp.Diff(c.want, commands); diff != "" {
+			t.Errorf("engine %s, Java %t (-want +got):\n%s", c.engine, c.java, diff)
+		}
+	}
+}
+
 // A reader finds what stays at every moment, whatever is written.
 func TestNativeLinksAreNeverMissing(t *testing.T) {
 	twins := siblings(t, 4)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/certtrust/certtrust/platform/anchors/p11kit"
+	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/certfile"
 )
@@ -74,7 +75,9 @@ func (p *folderPlan) finish() {
 			step.Files = append(step.Files, o.path)
 		}
 	}
-	step.Commands = p.s.commands()
+	if p.s.host.Live && p.s.host.Engine != host.EngineNative {
+		step.Commands = [][]string{p.s.family.command()}
+	}
 	p.plan.Steps = append(p.plan.Steps, step)
 	for _, x := range p.st.extras() {
 		if !has(p.edits.lack, x.cert.SHA256) && !has(p.edits.have, x.cert.SHA256) {

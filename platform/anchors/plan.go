@@ -97,7 +97,7 @@ func (p *planner) finish() {
 	}
 	p.plan.Steps = append(p.plan.Steps, store.Step{
 		Action: store.ActionRebuild, Files: []string{p.s.family.bundle, p.s.family.hashDir},
-		Commands: p.s.commands(), Elevated: p.s.host.EUID != 0,
+		Commands: p.commands(), Elevated: p.s.host.EUID != 0,
 	})
 	if !p.s.host.Live && p.s.hasJava() {
 		addNotice(&p.plan, "Java's key store %s is not changed from outside: in the system itself, run %s", p.s.family.java.path, p.javaCommand())
@@ -115,6 +115,22 @@ func (p *planner) finish() {
 			p.notice("the update also drops \"%s\" (%s), which comes from no anchor", store.Printable(c.Label()), c.SHA256.Short())
 		}
 	}
+}
+
+// commands returns the programs that the update will run: the tool, or the hooks
+// where the native engine does what the tool does, or nothing in an offline root.
+func (p *planner) commands() (run [][]string) {
+	if !p.s.host.Live {
+		return nil
+	}
+	if native, _ := p.s.native(p.st); !native {
+		return [][]string{p.s.family.command()}
+	}
+	hooks, _ := p.s.hooks() // an error is told when they are to be run
+	for _, hook := range hooks {
+		run = append(run, []string{hook})
+	}
+	return run
 }
 
 // javaCommand returns what is to be run in a system so that Java's key store

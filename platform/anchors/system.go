@@ -181,12 +181,3 @@ func problemsOf(entries func(func(store.Entry, error) bool), yield func(store.Pr
 	})
 	return more
 }
-
-// commands are the programs that bring the outputs up to date: none of those of
-// an offline root is run.
-func (s *base) commands() [][]string {
-	if !s.host.Live {
-		return nil
-	}
-	return [][]string{s.family.command()}
-}

@@ -30,7 +30,7 @@ var places = sync.OnceValue(func() []place {
 	return []place{
 		{patterns: pythons("certifi/cacert.pem"), title: "certifi", managed: "Python's package certifi", readers: []string{"Requests and others in Python"}},
 		{patterns: pythons("pip/_vendor/certifi/cacert.pem"), title: "pip's certifi", managed: "pip", readers: []string{"pip"}},
-		{patterns: pythons("botocore/cacert.pem"), title: "botocore", managed: "the AWS tools", readers: []string{"AWS tools"}},
+		{patterns: pythons("botocore/cacert.pem"), title: "botocore", managed: "the AWS CLI", readers: []string{"AWS tools"}},
 		{patterns: []string{"/usr/lib/google-cloud-sdk/lib/third_party/certifi/cacert.pem", "/opt/google-cloud-sdk/lib/third_party/certifi/cacert.pem", "/snap/google-cloud-cli/current/lib/third_party/certifi/cacert.pem",
 			"~/google-cloud-sdk/lib/third_party/certifi/cacert.pem", "/usr/lib/google-cloud-sdk/lib/third_party/grpc/_cython/_credentials/roots.pem", "~/google-cloud-sdk/lib/third_party/grpc/_cython/_credentials/roots.pem"},
 			title: "gcloud", managed: "gcloud", readers: []string{"gcloud", "gsutil"}},
