@@ -7,8 +7,8 @@ public class CerttrustProbe {
         try {
             HttpsURLConnection c = (HttpsURLConnection) new URL(args[0]).openConnection();
             c.setInstanceFollowRedirects(false);
-            c.setConnectTimeout(20000);
-            c.setReadTimeout(20000);
+            c.setConnectTimeout(Integer.parseInt(args[1]) * 1000);
+            c.setReadTimeout(Integer.parseInt(args[1]) * 1000);
             c.getResponseCode();
             System.out.println("accepted");
         } catch (Exception e) {

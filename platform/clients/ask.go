@@ -307,8 +307,7 @@ func (a *asking) ask(ctx context.Context, c consumer) Answer {
 func firstLine(texts ...[]byte) string {
 	for _, text := range texts {
 		for line := range strings.Lines(string(text)) {
-			// Java tells first which variables it has read.
-			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "Picked up ") {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, javaPicked) {
 				return store.Printable(cut(line))
 			}
 		}
@@ -339,7 +338,7 @@ func (a *asking) command(c consumer, program string, args []string, dir string, 
 	// What they say is looked at, in English; and names of files need not be ASCII.
 	cmd.Env = append(cmd.Env, "LC_ALL=C.UTF-8", "LANGUAGE=")
 	for _, pair := range c.env {
-		cmd.Env = append(cmd.Env, strings.ReplaceAll(pair, "DIR", dir))
+		cmd.Env = append(cmd.Env, strings.NewReplacer("DIR", dir, secondsMark, a.seconds()).Replace(pair))
 	}
 	if a.rights != nil && own {
 		cmd.Env = append(cmd.Env, "HOME="+a.rights.Home, "USER="+a.rights.Name, "LOGNAME="+a.rights.Name)
@@ -359,7 +358,7 @@ func (a *asking) run(ctx context.Context, c consumer, program string, control, o
 		dir = made
 		files := map[string][]byte{}
 		for name, data := range c.files {
-			files[name] = data
+			files[name] = bytes.ReplaceAll(data, []byte(secondsMark), []byte(a.seconds()))
 		}
 		if a.q.Root != nil {
 			files["ca.pem"] = a.rootPEM
@@ -405,11 +404,11 @@ func (a *asking) run(ctx context.Context, c consumer, program string, control, o
 	fill := strings.NewReplacer("URL", url, "HOST", name, "PORT", strconv.Itoa(port), "DIR", dir)
 	var args []string
 	for _, arg := range c.args {
-		if strings.Contains(arg, "\n") {
-			args = append(args, arg) // a program text
-			continue
+		arg = strings.ReplaceAll(arg, secondsMark, a.seconds())
+		if !strings.Contains(arg, "\n") { // it is no program text
+			arg = fill.Replace(arg)
 		}
-		args = append(args, fill.Replace(arg))
+		args = append(args, arg)
 	}
 	if c.id == "chromium" && a.h.EUID == 0 && a.rights == nil {
 		args = append([]string{"--no-sandbox"}, args...)
@@ -429,11 +428,65 @@ func (a *asking) run(ctx context.Context, c consumer, program string, control, o
 	switch {
 	case c.refuses != nil && c.refuses().MatchString(text) && !reached:
 		return Outcome{Refuses, matchedLine(c, text)}
-	case reached, err == nil, ended && c.accepts != nil && c.accepts().MatchString(text):
+	case reached:
+		return Outcome{Accepts, ""}
+	case c.fails != nil && c.fails().MatchString(text):
+	case err == nil, ended && c.accepts != nil && c.accepts().MatchString(text):
 		return Outcome{Accepts, ""}
 	}
-	return Outcome{Unknown, plain(err)}
+	return Outcome{Unknown, said(out, err)}
 }
+
+// noConnection are the words of programs that did not reach a server, or one that
+// does not speak TLS.
+var noConnection = re(`(?i)refused|timed? ?out|unreachable|no route to host|(could not|couldn't|cannot|can't|failed to|unable to) (be )?(resolve|lookup)|dns error|` +
+	`can't load|not known|temporary failure|enotfound|eai_again|getaddrinfo|unknownhost|err_name|err_connection|connection (error|reset|closed)|no such host|` +
+	`wrong.version|wrong_version|packet.length|unexpected tls|corrupt message|invalidcontenttype|does not look like a tls|unrecognized ssl|http response to https`)
+
+// said returns what a program that gave no answer has said: the line that tells
+// of the connection, or else its last one. What is indented is a program's text, in
+// a trace of calls, or belongs to a line before.
+func said(out host.Output, err error) string {
+	var told, indented, last string
+	for _, text := range [][]byte{out.Stderr, out.Stdout} {
+		end := ""
+		for l := range strings.Lines(string(text)) {
+			line := strings.TrimSpace(l)
+			switch about := noConnection().MatchString(line); {
+			case line == "" || strings.HasPrefix(line, javaPicked):
+				continue
+			case about && line[0] == l[0]:
+				told = cmp.Or(told, line)
+			case about:
+				indented = cmp.Or(indented, line)
+			}
+			end = line
+		}
+		last = cmp.Or(last, end)
+	}
+	words := store.Printable(cut(cmp.Or(told, indented, last)))
+	switch {
+	case words == "":
+		return plain(err)
+	case !errors.Is(err, context.DeadlineExceeded):
+		return words
+	case told != "":
+		return plain(err) + ": " + words
+	}
+	return plain(err)
+}
+
+// secondsMark stands for how long a program may wait for a server.
+const secondsMark = "SECONDS"
+
+// seconds is that time: a bit less than what it is ended after, so that it can say
+// for itself that it was too long.
+func (a *asking) seconds() string {
+	return strconv.Itoa(max(1, int(a.q.Timeout*4/5/time.Second)))
+}
+
+// javaPicked begins the lines in which Java tells which variables it has read.
+const javaPicked = "Picked up "
 
 // watch runs a program until the server knows what it does: browsers show a page
 // either way, and some never end.

@@ -82,6 +82,47 @@ func TestControl(t *testing.T) {
 	}
 }
 
+// A program that never got to the server says why in its own words: in whichever
+// stream, on whichever line, before or after what it says of everything. One that
+// ends as if all was well has not accepted anything.
+func TestNoConnection(t *testing.T) {
+	const trace = "Traceback (most recent call last):\n  File \"<string>\", line 2, in <module>\n    sock.connect(sa)\n"
+	for _, c := range []struct {
+		client, out, err string
+		code             int
+		want             string
+	}{
+		{"node", "ECONNREFUSED connect ECONNREFUSED 127.0.0.1:1\n", "Picked up JAVA_TOOL_OPTIONS: -Dx=refused\n", 1, "ECONNREFUSED connect ECONNREFUSED 127.0.0.1:1"},
+		{"python", "", trace + "ConnectionRefusedError: [Errno 111] Connection refused\n", 1, "ConnectionRefusedError: [Errno 111] Connection refused"},
+		{"curl", "", "curl: (35) error:0A00010B:SSL routines::wrong version number\x1b[1m\n", 35, "curl: (35) error:0A00010B:SSL routines::wrong version number" + store.Printable("\x1b[1m")},
+		{"openssl", "", "first\nlast\n\n", 1, "last"},
+		{"git", "", "", 128, "/usr/bin/git: exit code 128"},
+		{"pip", "Looking in indexes: https://x/\nCould not fetch URL https://x/: connection error: [Errno 111] Connection refused\n", "ERROR: No matching distribution found for x\n", 1, "Could not fetch URL https://x/: connection error: [Errno 111] Connection refused"},
+		{"w3m", "", "w3m: Can't load https://x/.\n", 0, "w3m: Can't load https://x/."},
+		{"chromium", "<html><head></head><body></body></html>\n", "[1:1] Page load timed out.\n", 0, "[1:1] Page load timed out."},
+		{"cargo", "", "error: download of config.json failed\n\nCaused by:\n  [7] Could not connect to server (connection refused)\n", 101, "[7] Could not connect to server (connection refused)"},
+	} {
+		h := programs(t, func(_ string, cmd host.Command) (string, int) { return "", 0 }, "node", "java", "python3", "curl", "openssl", "git", "pip3", "w3m", "chromium", "cargo")
+		if err := os.MkdirAll(filepath.Join(h.Root, "tmp"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		h.Runner = func(_ context.Context, cmd host.Command) (host.Output, error) {
+			out := host.Output{Stdout: []byte(c.out), Stderr: []byte(c.err)}
+			if c.code == 0 {
+				return out, nil
+			}
+			return out, &host.ExecError{Args: cmd.Args, ExitCode: c.code, Stderr: out.Stderr}
+		}
+		answers, err := Ask(t.Context(), h, Question{Host: "server.example", Port: 443, HTTP: true, Clients: []string{c.client}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := answers[0].Clean; got.Verdict != Unknown || got.Words != c.want {
+			t.Errorf("%s: %+v, want %q", c.client, got, c.want)
+		}
+	}
+}
+
 // Whatever a variable is for, its value names a file that holds what its effect
 // says, and what was set before is told.
 func TestEnvironment(t *testing.T) {

@@ -7,7 +7,8 @@ import (
 
 // consumer is a program that verifies servers, and how it is asked about one.
 // In its arguments HOST, PORT and URL stand for the server, DIR for a directory
-// of its own and SELF for this program.
+// of its own, SELF for this program and SECONDS, also in what it is to run, for how
+// long it may take.
 type consumer struct {
 	id, title string
 	programs  []string // the names that it goes by, the first that is there is asked
@@ -22,6 +23,9 @@ type consumer struct {
 	// accepts and refuses are what it writes. Without a word of either, the exit
 	// code 0 is yes, and everything else no answer.
 	accepts, refuses pattern
+	// fails is what it writes where there was no TLS connection, if it ends then as
+	// if all was well, or says what it says of an answer.
+	fails pattern
 	// byRequest: only what reached the server tells; its exit code says nothing.
 	byRequest bool
 	files     map[string][]byte // to be put into DIR
@@ -46,11 +50,11 @@ func re(text string) pattern {
 }
 
 const pythonSSL = `import socket, ssl, sys
-s = ssl.create_default_context().wrap_socket(socket.create_connection((sys.argv[1], int(sys.argv[2])), 20), server_hostname=sys.argv[1])
+s = ssl.create_default_context().wrap_socket(socket.create_connection((sys.argv[1], int(sys.argv[2])), SECONDS), server_hostname=sys.argv[1])
 print("accepted", s.version())`
 
 const pythonRequests = `import sys, requests
-requests.get(sys.argv[1], timeout=20, allow_redirects=False)
+requests.get(sys.argv[1], timeout=SECONDS, allow_redirects=False)
 print("accepted")`
 
 const pythonHolds = `import ssl
@@ -65,31 +69,31 @@ console.log((t.getCACertificates ? t.getCACertificates('default') : t.rootCertif
 if (!t.getCACertificates && x) console.log(require('fs').readFileSync(x, 'utf8'))`
 
 const nodeTLS = `const s = require('tls').connect({host: process.argv[1], port: +process.argv[2], servername: process.argv[1]}, () => { console.log('accepted'); process.exit(0) })
-s.setTimeout(20000, () => { console.log('timeout'); process.exit(2) })
+s.setTimeout(SECONDS000, () => { console.log('timeout'); process.exit(2) })
 s.on('error', e => { console.log(e.code + ' ' + e.message); process.exit(1) })`
 
-const denoTLS = `try { const r = await fetch(Deno.args[0], {redirect: "manual"}); await r.body?.cancel(); console.log("accepted"); } catch (e) { console.log(String(e) + " " + String(e.cause ?? "")); Deno.exit(1); }`
+const denoTLS = `try { const r = await fetch(Deno.args[0], {redirect: "manual", signal: AbortSignal.timeout(SECONDS000)}); await r.body?.cancel(); console.log("accepted"); } catch (e) { console.log(String(e) + " " + String(e.cause ?? "")); Deno.exit(1); }`
 
-const bunTLS = `try { await fetch(process.argv[process.argv.length-1], {redirect: "manual"}); console.log("accepted"); } catch (e) { console.log(String(e.code) + " " + String(e)); process.exit(1); }`
+const bunTLS = `try { await fetch(process.argv[process.argv.length-1], {redirect: "manual", signal: AbortSignal.timeout(SECONDS000)}); console.log("accepted"); } catch (e) { console.log(String(e.code) + " " + String(e)); process.exit(1); }`
 
 const rubyTLS = `require 'net/http'
 u = URI(ARGV[0])
-Net::HTTP.start(u.host, u.port, use_ssl: true, open_timeout: 20, read_timeout: 20) { |h| h.get('/') }
+Net::HTTP.start(u.host, u.port, use_ssl: true, open_timeout: SECONDS, read_timeout: SECONDS) { |h| h.get('/') }
 puts 'accepted'`
 
 const phpTLS = `set_error_handler(function ($n, $m) { echo $m, "\n"; return true; });
 $c = stream_context_create(['ssl' => ['SNI_enabled' => true, 'peer_name' => $argv[1]]]);
-$s = stream_socket_client('tls://' . $argv[1] . ':' . $argv[2], $n, $e, 20, STREAM_CLIENT_CONNECT, $c);
+$s = stream_socket_client('tls://' . $argv[1] . ':' . $argv[2], $n, $e, SECONDS, STREAM_CLIENT_CONNECT, $c);
 if ($s) { echo "accepted\n"; exit(0); }
 echo $e, "\n"; exit(1);`
 
 const perlLWP = `use LWP::UserAgent;
-my $r = LWP::UserAgent->new(timeout => 20, max_redirect => 0)->get($ARGV[0]);
+my $r = LWP::UserAgent->new(timeout => SECONDS, max_redirect => 0)->get($ARGV[0]);
 if (($r->header('Client-Warning') || '') eq '') { print "accepted\n"; exit 0 }
 print $r->status_line, " ", $r->decoded_content, "\n"; exit 1`
 
 const perlTiny = `use HTTP::Tiny;
-my $r = HTTP::Tiny->new(timeout => 20, max_redirect => 0)->get($ARGV[0]);
+my $r = HTTP::Tiny->new(timeout => SECONDS, max_redirect => 0)->get($ARGV[0]);
 if ($r->{status} != 599) { print "accepted\n"; exit 0 }
 print $r->{content}, "\n"; exit 1`
 
@@ -98,7 +102,7 @@ print $r->{content}, "\n"; exit 1`
 var consumers = sync.OnceValue(func() []consumer {
 	return []consumer{
 		{id: "curl", bare: true, title: "curl", programs: []string{"curl"}, http: true,
-			args: []string{"-sS", "-o", "/dev/null", "--max-time", "20", "URL"}, refuses: re(`curl: \((35|51|58|60|77|83|91)\)`)},
+			args: []string{"-sS", "-o", "/dev/null", "--max-time", "SECONDS", "URL"}, refuses: re(`curl: \((51|58|60|77|83|91)\)|curl: \(35\).*(?i:cert|untrusted)`)},
 		{id: "openssl", title: "OpenSSL", programs: []string{"openssl"}, version: []string{"version"},
 			args:    []string{"s_client", "-connect", "HOST:PORT", "-servername", "HOST", "-verify_hostname", "HOST", "-verify_return_error", "-brief"},
 			refuses: re(`verify error:num=`), holds: &holding{args: []string{"verify", "DIR/ca.pem"}}},
@@ -106,7 +110,7 @@ var consumers = sync.OnceValue(func() []consumer {
 			args: []string{"--port", "PORT", "HOST"}, refuses: re(`(?i)certificate is NOT trusted|Status: The certificate`),
 			holds: &holding{program: "certtool", args: []string{"--verify", "--infile", "DIR/ca.pem"}}},
 		{id: "wget", bare: true, title: "wget", programs: []string{"wget"}, http: true,
-			args:    []string{"-nv", "--tries=1", "--timeout=20", "--max-redirect=0", "-O", "/dev/null", "URL"},
+			args:    []string{"-nv", "--tries=1", "--timeout=SECONDS", "--max-redirect=0", "-O", "/dev/null", "URL"},
 			accepts: re(`(?m)ERROR [345]\d\d|redirections exceeded|URL:`), refuses: re(`certificate of .* is not trusted|cannot verify .* certificate|Unable to locally verify|certificate (has|common)`)},
 		{id: "git", bare: true, title: "Git", programs: []string{"git"}, http: true, env: []string{"GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=true"},
 			args:    []string{"-c", "http.followRedirects=false", "ls-remote", "URLrepository.git"},
@@ -118,13 +122,13 @@ var consumers = sync.OnceValue(func() []consumer {
 			args: []string{"-W", "ignore", "-c", pythonRequests, "URL"}, refuses: re(`CERTIFICATE_VERIFY_FAILED|certificate verify failed`),
 			holds: &holding{args: []string{"-W", "ignore", "-c", requestsHolds}, lists: true}},
 		{id: "pip", title: "pip", programs: []string{"pip3", "pip"}, http: true,
-			args:    []string{"--disable-pip-version-check", "--no-input", "--isolated", "download", "--no-deps", "--retries", "0", "--timeout", "20", "-d", "DIR", "-i", "URLsimple/", "certtrust-probe-that-is-nowhere"},
+			args:    []string{"-v", "-v", "--disable-pip-version-check", "--no-input", "--isolated", "download", "--no-deps", "--retries", "0", "--timeout", "SECONDS", "-d", "DIR", "-i", "URLsimple/", "certtrust-probe-that-is-nowhere"},
 			dir:     true,
-			accepts: re(`No matching distribution|Could not find a version`), refuses: re(`CERTIFICATE_VERIFY_FAILED|certificate verify failed|confirming the ssl certificate`)},
+			accepts: re(`"GET [^"]*" [1-5]\d\d\b`), refuses: re(`CERTIFICATE_VERIFY_FAILED|certificate verify failed|CertificateError`)},
 		{id: "node", title: "Node.js", programs: []string{"node", "nodejs"},
 			args: []string{"-e", nodeTLS, "HOST", "PORT"}, refuses: re(`UNABLE_TO|SELF_SIGNED|CERT_|ERR_TLS_CERT|DEPTH_ZERO`),
 			holds: &holding{args: []string{"-e", nodeHolds}, lists: true}},
-		{id: "npm", bare: true, title: "npm", programs: []string{"npm"}, http: true, dir: true, env: []string{"npm_config_cache=DIR", "npm_config_update_notifier=false", "npm_config_fetch_retries=0", "npm_config_fetch_timeout=20000"},
+		{id: "npm", bare: true, title: "npm", programs: []string{"npm"}, http: true, dir: true, env: []string{"npm_config_cache=DIR", "npm_config_update_notifier=false", "npm_config_fetch_retries=0", "npm_config_fetch_timeout=SECONDS000"},
 			args:    []string{"ping", "--registry", "URL"},
 			accepts: re(`PONG|E40\d|E50\d|invalid json|Unexpected token`), refuses: re(`UNABLE_TO|SELF_SIGNED|CERT_|ERR_TLS_CERT|DEPTH_ZERO`)},
 		{id: "deno", title: "Deno", programs: []string{"deno"}, http: true, dir: true, env: []string{"DENO_DIR=DIR", "DENO_NO_UPDATE_CHECK=1", "NO_COLOR=1"},
@@ -133,10 +137,10 @@ var consumers = sync.OnceValue(func() []consumer {
 		{id: "bun", title: "Bun", programs: []string{"bun"}, http: true, dir: true, files: map[string][]byte{"probe.mjs": []byte(bunTLS)},
 			args: []string{"run", "DIR/probe.mjs", "URL"}, refuses: re(`UNABLE_TO|SELF_SIGNED|CERT_|ERR_TLS_CERT|DEPTH_ZERO`)},
 		{id: "java", title: "Java", programs: []string{"java"}, http: true, dir: true, version: []string{"-version"}, files: map[string][]byte{"CerttrustProbe.class": probeClass},
-			args:    []string{"-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", "DIR", "CerttrustProbe", "URL"},
+			args:    []string{"-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", "DIR", "CerttrustProbe", "URL", "SECONDS"},
 			refuses: re(`PKIX|trustAnchors|CertificateException|CertPathValidator|ValidatorException`),
 			holds:   &holding{program: "keytool", args: []string{"-J-XX:TieredStopAtLevel=1", "-list", "-cacerts", "-rfc", "-storepass", "changeit"}, lists: true}},
-		{id: "go", title: "Go", programs: []string{"SELF"}, args: []string{"__dial", "HOST", "PORT"}, version: []string{"version"}, refuses: re(`x509: `),
+		{id: "go", title: "Go", programs: []string{"SELF"}, args: []string{"__dial", "HOST", "PORT", "SECONDSs"}, version: []string{"version"}, refuses: re(`x509: `),
 			holds: &holding{args: []string{"__holds", "DIR/ca.pem"}}},
 		{id: "ruby", title: "Ruby", programs: []string{"ruby"}, http: true, args: []string{"-W0", "-e", rubyTLS, "URL"}, refuses: re(`certificate verify failed`)},
 		{id: "php", title: "PHP", programs: []string{"php"}, args: []string{"-r", phpTLS, "--", "HOST", "PORT"}, refuses: re(`certificate verify failed|Peer certificate`)},
@@ -144,19 +148,19 @@ var consumers = sync.OnceValue(func() []consumer {
 			args: []string{"-e", perlLWP, "URL"}, refuses: re(`certificate verify failed|hostname verification failed`)},
 		{id: "http-tiny", title: "Perl's HTTP::Tiny", programs: []string{"perl"}, http: true, module: []string{"-MHTTP::Tiny", "-MIO::Socket::SSL", "-e", `print "HTTP::Tiny $HTTP::Tiny::VERSION"`},
 			args: []string{"-e", perlTiny, "URL"}, refuses: re(`certificate verify failed|hostname verification failed`)},
-		{id: "cargo", title: "Cargo", programs: []string{"cargo"}, http: true, dir: true, env: []string{"CARGO_HOME=DIR", "CARGO_NET_RETRY=0", "CARGO_HTTP_TIMEOUT=20"},
+		{id: "cargo", title: "Cargo", programs: []string{"cargo"}, http: true, dir: true, env: []string{"CARGO_HOME=DIR", "CARGO_NET_RETRY=0", "CARGO_HTTP_TIMEOUT=SECONDS"},
 			args:    []string{"search", "--index", "sparse+URL", "certtrust-probe-that-is-nowhere"},
-			accepts: re(`failed to (parse|fetch|get)|got (40|30|50|20)\d|expected|no such|config\.json|api`), refuses: re(`(?i)SSL (peer )?certificate|certificate problem|\[60\]`)},
-		{id: "w3m", bare: true, title: "w3m", programs: []string{"w3m"}, http: true, args: []string{"-dump", "-o", "ssl_forbid_method=2", "URL"}, refuses: re(`(?i)certificate|SSL error`)},
-		{id: "aria2", title: "aria2", programs: []string{"aria2c"}, http: true, dir: true, args: []string{"--no-conf", "--max-tries=1", "--timeout=20", "-d", "DIR", "-o", "out", "URL"},
+			accepts: re(`failed to (parse|fetch|get)|got (40|30|50|20)\d|expected|no such|config\.json|api`), refuses: re(`(?i)SSL (peer )?certificate|certificate problem|\[60\]`), fails: re(`(?m)^\s*\[\d+\] `)},
+		{id: "w3m", bare: true, title: "w3m", programs: []string{"w3m"}, http: true, args: []string{"-dump", "-o", "ssl_forbid_method=2", "URL"}, refuses: re(`(?i)certificate`), fails: re(`w3m: Can't load`)},
+		{id: "aria2", title: "aria2", programs: []string{"aria2c"}, http: true, dir: true, args: []string{"--no-conf", "--max-tries=1", "--timeout=SECONDS", "-d", "DIR", "-o", "out", "URL"},
 			accepts: re(`errorCode=(3|22|23)\b`), refuses: re(`(?i)certificate|not trusted|issuer is not known`)},
 		{id: "aws", bare: true, title: "AWS tools", programs: []string{"aws"}, http: true, env: []string{"AWS_ACCESS_KEY_ID=x", "AWS_SECRET_ACCESS_KEY=x", "AWS_DEFAULT_REGION=us-east-1", "AWS_EC2_METADATA_DISABLED=true", "AWS_MAX_ATTEMPTS=1"},
-			args:    []string{"--endpoint-url", "URL", "sts", "get-caller-identity"},
-			accepts: re(`An error occurred|Unable to parse|ParserError|not well-formed`), refuses: re(`SSL validation failed|CERTIFICATE_VERIFY_FAILED`)},
+			args:    []string{"--endpoint-url", "URL", "--cli-connect-timeout", "SECONDS", "--cli-read-timeout", "SECONDS", "sts", "get-caller-identity"},
+			accepts: re(`An error occurred|Unable to parse|ParserError|not well-formed`), refuses: re(`CERTIFICATE_VERIFY_FAILED|certificate verify failed|CertificateError`)},
 		{id: "chromium", title: "Chromium", programs: []string{"chromium", "google-chrome", "chrome", "microsoft-edge", "brave-browser"}, http: true, dir: true,
 			args: []string{"--headless", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-default-apps",
-				"--disable-features=HttpsUpgrades,CaptivePortalInterstitial,OptimizationHints", "--user-data-dir=DIR", "--timeout=20000", "--dump-dom", "URL"},
-			refuses: re(`ERR_CERT|ERR_SSL|interstitial|neterror|main-frame-error`), byRequest: true},
+				"--disable-features=HttpsUpgrades,CaptivePortalInterstitial,OptimizationHints", "--user-data-dir=DIR", "--timeout=SECONDS000", "--dump-dom", "URL"},
+			refuses: re(`ERR_CERT`), fails: re(`net::ERR_|(?m)^<html><head></head><body></body></html>$`), byRequest: true},
 		{id: "firefox", title: "Firefox, a new profile", programs: []string{"firefox-esr", "firefox"}, http: true, dir: true, byRequest: true, env: []string{"MOZ_HEADLESS=1", "MOZ_CRASHREPORTER_DISABLE=1", "HOME=DIR"},
 			args:  []string{"--headless", "--no-remote", "--profile", "DIR", "--screenshot", "DIR/page.png", "URL"},
 			files: map[string][]byte{"user.js": []byte(firefoxQuiet)}},

@@ -6,7 +6,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
+	"net"
+	nethttp "net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -344,6 +347,51 @@ func TestVerifyWith(t *testing.T) {
 		expect(t, 0, certtrust("verify", file, "--with", "openssl,gnutls,python,java,go", "--system"))
 		expect(t, 0, certtrust("undo"))
 		expect(t, 3, certtrust("verify", file, "--with", "openssl,gnutls,python,java,go", "--system"))
+	})
+}
+
+// Programs that do not get to a server, or to one that speaks no TLS, have no
+// verdict, whatever their exit code is, and say why in their own words.
+func TestVerifyWithoutAnswer(t *testing.T) {
+	Overlay(t, func(t *testing.T) {
+		all := "curl,openssl,gnutls,wget,git,python,requests,pip,node,npm,java,go,ruby,php,perl,http-tiny,w3m,chromium"
+		need(t, "curl", "openssl", "wget", "git", "python3", "pip3", "node", "npm", "java", "ruby", "php", "perl", "w3m", "gnutls-cli", "chromium")
+		listen := func() (net.Listener, string) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return l, fmt.Sprintf("localhost:%d", l.Addr().(*net.TCPAddr).Port)
+		}
+		closed, refused := listen()
+		closed.Close()
+		plain, http := listen()
+		go nethttp.Serve(plain, nil)
+		silent, silence := listen() // it is connected to, and never answers
+		defer plain.Close()
+		defer silent.Close()
+		for _, x := range []struct{ what, target, programs, timeout string }{
+			{"nothing listens", refused, all, "2m"},
+			{"a name that there is not", "nowhere.invalid:443", strings.TrimSuffix(all, ",chromium"), "2m"},
+			{"no TLS", http, all, "2m"},
+			{"silence", silence, "curl,openssl,python,node,java", "6s"},
+		} {
+			r := expect(t, 8, certtrust("verify", x.target, "--json", "--with", x.programs, "--timeout", x.timeout))
+			var v verified
+			if err := json.Unmarshal([]byte(r.stdout), &v); err != nil {
+				t.Fatalf("%v\n%v", err, r)
+			}
+			if len(v.Clients) != strings.Count(x.programs, ",")+1 {
+				t.Errorf("%s: %d programs answered", x.what, len(v.Clients))
+			}
+			for _, c := range v.Clients {
+				// Debian's HTTP::Tiny verifies nothing, which the control tells all the same.
+				finding := map[bool]string{true: "does-not-verify", false: "unknown"}[c.Client == "http-tiny"]
+				if c.Clean.Verdict != "unknown" || c.Own.Verdict != "unknown" || c.Finding != finding || c.Clean.Words == "" || strings.Contains(c.Clean.Words, "exit code") {
+					t.Errorf("%s, %s (%s): %+v", x.what, c.Title, c.Version, c)
+				}
+			}
+		}
 	})
 }
 

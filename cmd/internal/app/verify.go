@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net"
 	"path/filepath"
@@ -91,6 +90,7 @@ func (a *App) verify(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	doc.Lang = d.lang
 	if v.file != nil && v.host == "" && len(v.chain) > 0 && v.chain[0].IsCA() {
 		judgeAuthority(&doc, v.chain, d.base.Views, d.base.Now)
 	} else {
@@ -147,30 +147,35 @@ func judgeAuthority(doc *render.VerifyDoc, chain []*store.Cert, views []diagnose
 			i := slices.IndexFunc(doc.Causes, func(c render.VerifyCause) bool { return c.Code == code })
 			if i < 0 {
 				i = len(doc.Causes)
-				doc.Causes = append(doc.Causes, render.VerifyCause{Code: code, Summary: fmt.Sprintf(authorityCodes[code], store.Printable(ca.Label()))})
+				doc.Causes = append(doc.Causes, render.VerifyCause{Code: code, Summary: authorityCodes[code].In(doc.Lang, store.Printable(ca.Label()))})
 			}
 			doc.Causes[i].Stores = append(doc.Causes[i].Stores, out.ID)
 		}
 		doc.Stores = append(doc.Stores, out)
 	}
-	doc.Summary = fmt.Sprintf("\"%s\" is trusted.", store.Printable(ca.Label()))
+	doc.Summary = authorityTrusted.In(doc.Lang, store.Printable(ca.Label()))
 	if doc.Verdict != string(diagnose.Trusted) {
-		doc.Summary = fmt.Sprintf("\"%s\" is not trusted.", store.Printable(ca.Label()))
+		doc.Summary = authorityUntrusted.In(doc.Lang, store.Printable(ca.Label()))
 	} else {
 		doc.Causes = nil
 	}
 }
 
+var (
+	authorityTrusted   = diagnose.Text{EN: "\"%s\" is trusted.", JA: "「%s」は信頼されています。"}
+	authorityUntrusted = diagnose.Text{EN: "\"%s\" is not trusted.", JA: "「%s」は信頼されていません。"}
+)
+
 // authorityCodes are the causes for which an authority is not trusted, in the
 // words of a diagnosis.
-var authorityCodes = map[string]string{
-	"trust.distrusted":     "\"%s\" is distrusted.",
-	"trust.wrong_purpose":  "\"%s\" is trusted, but not to vouch for servers.",
-	"trust.untrusted_root": "\"%s\" is not among the trusted roots, and none of them has issued it.",
-	"time.root_expired":    "\"%s\" has expired.",
-	"time.not_yet_valid":   "\"%s\" is not valid yet.",
-	"trust.unknown_issuer": "\"%s\" was not issued by a trusted root.",
-	"chain.malformed":      "\"%s\" cannot be read as programs read it.",
+var authorityCodes = map[string]diagnose.Text{
+	"trust.distrusted":     {EN: "\"%s\" is distrusted.", JA: "「%s」は「信頼しない」と設定されています。"},
+	"trust.wrong_purpose":  {EN: "\"%s\" is trusted, but not to vouch for servers.", JA: "「%s」は信頼されていますが、サーバー証明書の用途ではありません。"},
+	"trust.untrusted_root": {EN: "\"%s\" is not among the trusted roots, and none of them has issued it.", JA: "「%s」は信頼されたルート証明書になく、それらが発行したものでもありません。"},
+	"time.root_expired":    {EN: "\"%s\" has expired.", JA: "「%s」は期限が切れています。"},
+	"time.not_yet_valid":   {EN: "\"%s\" is not valid yet.", JA: "「%s」の有効期間はまだ始まっていません。"},
+	"trust.unknown_issuer": {EN: "\"%s\" was not issued by a trusted root.", JA: "「%s」の発行者は信頼されたルート証明書ではありません。"},
+	"chain.malformed":      {EN: "\"%s\" cannot be read as programs read it.", JA: "「%s」はプログラムが読み取れる形式ではありません。"},
 }
 
 // authorityIn returns what a store trusts the authority by, or the reason why it
@@ -510,18 +515,21 @@ func readKey(data []byte) crypto.PrivateKey {
 const (
 	dialCommandName  = "__dial"
 	holdsCommandName = "__holds"
-	dialTimeout      = 20 * time.Second
 )
 
 func (a *App) dialCommand() *cli.Command {
 	return &cli.Command{
 		Name: dialCommandName, Hidden: true,
 		Action: func(c *cli.Context) error {
-			ctx, cancel := context.WithTimeout(c.Context, dialTimeout)
+			timeout, err := time.ParseDuration(c.Args().Get(2))
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(c.Context, timeout)
 			defer cancel()
 			conn, err := (&tls.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(c.Args().Get(0), c.Args().Get(1)))
 			if err != nil {
-				return fmt.Errorf("x509: %w", err)
+				return err
 			}
 			return conn.Close()
 		},

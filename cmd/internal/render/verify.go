@@ -25,7 +25,35 @@ type VerifyDoc struct {
 	Stores   []VerifyStore    `json:"stores"`
 	Platform []VerifyPlatform `json:"platform,omitempty"`
 	Clients  []VerifyClient   `json:"clients,omitempty"`
+	// Lang is that of the headings; the document has its own words.
+	Lang diagnose.Lang `json:"-"`
 }
+
+// The words around the verdicts, beside those of a diagnosis.
+var (
+	textStoreColumn    = diagnose.Text{EN: "STORE", JA: "証明書ストア"}
+	textVerdictColumn  = diagnose.Text{EN: "VERDICT", JA: "判定"}
+	textCountsColumn   = diagnose.Text{EN: "COUNTS", JA: "総合判定に含む"}
+	textWhyColumn      = diagnose.Text{EN: "WHY", JA: "理由"}
+	textProgramColumn  = diagnose.Text{EN: "PROGRAM", JA: "プログラム"}
+	textOwnColumn      = diagnose.Text{EN: "IN YOUR ENVIRONMENT", JA: "現在の環境での判定"}
+	textControlColumn  = diagnose.Text{EN: "CONTROL", JA: "対照試験"}
+	textWordsColumn    = diagnose.Text{EN: "ITS WORDS", JA: "プログラムの出力"}
+	textYes            = diagnose.Text{EN: "yes", JA: "はい"}
+	textPlatform       = diagnose.Text{EN: "platform", JA: "システムの検証機能"}
+	textNotAsked       = diagnose.Text{EN: "not asked", JA: "未確認"}
+	textControlRefused = diagnose.Text{EN: "refused", JA: "拒否した"}
+	textControlAccepts = diagnose.Text{EN: "ACCEPTED: it does not verify", JA: "受け入れた: 検証をしていない"}
+	textAcceptIt       = diagnose.Text{EN: "%[1]d of %[2]s accept it", JA: "%[3]d 個のプログラムのうち %[1]d 個が受け入れました"}
+	textOnlyHere       = diagnose.Text{EN: ", and %d more in your environment only", JA: "。ほかに %d 個は、現在の環境でだけ受け入れました"}
+	textOutcomes       = map[string]diagnose.Text{
+		"trusted":               textStoreVerdicts["trusted"],
+		"untrusted":             {EN: "untrusted", JA: textStoreVerdicts["untrusted"].JA},
+		string(clients.Accepts): textAccepts,
+		string(clients.Refuses): textRefuses,
+		string(clients.Unknown): {EN: "unknown", JA: textUnknown.JA},
+	}
+)
 
 // VerifyStore is the outcome for a store.
 type VerifyStore struct {
@@ -107,8 +135,11 @@ func (d VerifyDoc) Errors(make func(unknown bool, text string) error) (errs []er
 	default:
 		errs = append(errs, make(true, store.Printable(d.Target)+": "+d.reason()))
 	}
-	var against []string
+	var against, silent []string
 	for _, c := range d.Clients {
+		if c.Absent || c.Finding == "unknown" {
+			silent = append(silent, c.Client)
+		}
 		switch c.Finding {
 		case "refuses":
 			against = append(against, c.Client+" refuses")
@@ -120,6 +151,9 @@ func (d VerifyDoc) Errors(make func(unknown bool, text string) error) (errs []er
 	}
 	if len(against) > 0 {
 		errs = append(errs, make(false, strings.Join(against, ", ")))
+	}
+	if len(silent) > 0 && len(errs) == 0 {
+		errs = append(errs, make(true, "no answer of "+strings.Join(silent, ", ")))
 	}
 	return errs
 }
@@ -148,27 +182,28 @@ func (d VerifyDoc) Text(s *term.Streams) error {
 	if w.err != nil {
 		return w.err
 	}
-	t := NewTable(Column{Title: "STORE", Min: 20}, Column{Title: "VERDICT", Min: 9}, Column{Title: "COUNTS", Drop: true}, Column{Title: "WHY", Open: true})
+	say := func(t diagnose.Text) string { return t.In(d.Lang) }
+	t := NewTable(Column{Title: say(textStoreColumn), Min: 20}, Column{Title: say(textVerdictColumn), Min: 9}, Column{Title: say(textCountsColumn), Drop: true}, Column{Title: say(textWhyColumn), Open: true})
 	for _, st := range d.Stores {
 		counts := ""
 		if st.Counts {
-			counts = "yes"
+			counts = say(textYes)
 		}
 		why := strings.Join(st.Causes, ", ")
 		if st.Error != "" {
 			why = st.Error
 		}
-		t.Row(Cell{Text: store.Printable(st.ID)}, verdictCell(st.Verdict), Cell{Text: counts}, Cell{Text: store.Printable(why)})
+		t.Row(Cell{Text: store.Printable(st.ID)}, d.outcome(st.Verdict), Cell{Text: counts}, Cell{Text: store.Printable(why)})
 	}
 	for _, p := range d.Platform {
-		cell, why := verdictCell("untrusted"), strings.Join(p.Verdict.Reasons, ", ")
+		cell, why := d.outcome("untrusted"), strings.Join(p.Verdict.Reasons, ", ")
 		if p.Verdict.Trusted {
-			cell = verdictCell("trusted")
+			cell = d.outcome("trusted")
 		}
 		if p.Error != nil {
-			cell, why = verdictCell("unknown"), p.Error.Message
+			cell, why = d.outcome("unknown"), p.Error.Message
 		}
-		t.Row(Cell{Text: store.Printable(string(p.Store))}, cell, Cell{Text: "platform"}, Cell{Text: store.Printable(why)})
+		t.Row(Cell{Text: store.Printable(string(p.Store))}, cell, Cell{Text: say(textPlatform)}, Cell{Text: store.Printable(why)})
 	}
 	if err := t.Write(s); err != nil || len(d.Clients) == 0 {
 		return err
@@ -180,14 +215,16 @@ func (d VerifyDoc) Text(s *term.Streams) error {
 	return d.programs(s)
 }
 
-func verdictCell(verdict string) Cell {
+// outcome is a verdict, or what a program did.
+func (d VerifyDoc) outcome(verdict string) Cell {
+	text := textOutcomes[verdict].In(d.Lang)
 	switch verdict {
 	case "trusted", string(clients.Accepts):
-		return Cell{verdict, term.Green}
+		return Cell{text, term.Green}
 	case "untrusted", string(clients.Refuses):
-		return Cell{verdict, term.Red}
+		return Cell{text, term.Red}
 	}
-	return Cell{verdict, term.Yellow}
+	return Cell{text, term.Yellow}
 }
 
 // TellClients writes the table of the programs alone: to people with the
@@ -197,18 +234,19 @@ func (d VerifyDoc) TellClients(s *term.Streams) error {
 }
 
 func (d VerifyDoc) programs(s *term.Streams) error {
-	t := NewTable(Column{Title: "PROGRAM", Min: 10}, Column{Title: "VERDICT", Min: 9}, Column{Title: "IN YOUR ENVIRONMENT", Min: 9}, Column{Title: "CONTROL", Drop: true}, Column{Title: "ITS WORDS", Open: true})
+	say := func(t diagnose.Text, args ...any) string { return t.In(d.Lang, args...) }
+	t := NewTable(Column{Title: say(textProgramColumn), Min: 10}, Column{Title: say(textVerdictColumn), Min: 9}, Column{Title: say(textOwnColumn), Min: 9}, Column{Title: say(textControlColumn), Drop: true}, Column{Title: say(textWordsColumn), Open: true})
 	for _, c := range d.Clients {
 		if c.Absent {
-			t.Row(Cell{Text: c.Title}, Cell{Text: "not asked"}, Cell{}, Cell{}, Cell{Text: c.Clean.Words})
+			t.Row(Cell{Text: c.Title}, Cell{Text: say(textNotAsked)}, Cell{}, Cell{}, Cell{Text: c.Clean.Words})
 			continue
 		}
-		control := Cell{"refused", term.Green}
+		control := Cell{say(textControlRefused), term.Green}
 		switch {
 		case c.Finding == "does-not-verify":
-			control = Cell{"ACCEPTED: it does not verify", term.Red}
+			control = Cell{say(textControlAccepts), term.Red}
 		case c.Control.Verdict == clients.Unknown:
-			control = Cell{"unknown", term.Yellow}
+			control = d.outcome(string(clients.Unknown))
 		}
 		words := c.Own.Words
 		if words == "" {
@@ -217,13 +255,16 @@ func (d VerifyDoc) programs(s *term.Streams) error {
 		if c.Finding == "environment" || c.Finding == "does-not-verify" {
 			words = strings.Join(include(slices.Clone(c.Because), words), "; ")
 		}
-		t.Row(Cell{Text: c.Title}, verdictCell(string(c.Clean.Verdict)), verdictCell(string(c.Own.Verdict)), control, Cell{Text: store.Printable(words)})
+		t.Row(Cell{Text: c.Title}, d.outcome(string(c.Clean.Verdict)), d.outcome(string(c.Own.Verdict)), control, Cell{Text: store.Printable(words)})
 	}
 	if err := t.Write(s); err != nil {
 		return err
 	}
-	accept, only := 0, 0
+	asked, accept, only := 0, 0, 0
 	for _, c := range d.Clients {
+		if !c.Absent {
+			asked++
+		}
 		switch {
 		case c.Own.Verdict == clients.Accepts && c.Finding == "":
 			accept++
@@ -231,9 +272,9 @@ func (d VerifyDoc) programs(s *term.Streams) error {
 			only++
 		}
 	}
-	text := fmt.Sprintf("%d of %s accept it", accept, count(len(d.Clients), "program"))
+	text := say(textAcceptIt, accept, count(asked, "program"), asked)
 	if only > 0 {
-		text += fmt.Sprintf(", and %d more in your environment only", only)
+		text += say(textOnlyHere, only)
 	}
 	s.Noticef("%s", text)
 	return nil
