@@ -5,6 +5,8 @@ import (
 	"path"
 	"strings"
 	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/certtrust/certtrust/cmd/internal/term"
 	"github.com/certtrust/certtrust/platform/clients"
@@ -49,8 +51,26 @@ var envDialects = []struct {
 		return "set -gx " + name + " '" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "'"
 	}},
 	{name: "powershell", line: func(name, value string) string {
-		// Its single quotes are four characters.
-		return "$env:" + name + " = '" + strings.NewReplacer("'", "''", "\u2018", "\u2018\u2018", "\u2019", "\u2019\u2019", "\u201a", "\u201a\u201a", "\u201b", "\u201b\u201b").Replace(value) + "'"
+		// What is not ASCII is written by number: PowerShell on Windows takes what a
+		// program writes, and files without a mark, to be in whatever code page there is.
+		// So the four other characters that it takes for quotation marks do not appear.
+		if !utf8.ValidString(value) {
+			return ""
+		}
+		var out strings.Builder
+		for _, r := range value {
+			switch {
+			case r == '\'':
+				out.WriteString("''")
+			case r <= unicode.MaxASCII:
+				out.WriteRune(r)
+			default:
+				for _, unit := range utf16.Encode([]rune{r}) {
+					fmt.Fprintf(&out, "' + [char]0x%04x + '", unit)
+				}
+			}
+		}
+		return "$env:" + name + " = '" + out.String() + "'"
 	}},
 	{name: "cmd", line: func(name, value string) string {
 		// It reads a file in the code page that its console happens to have.
