@@ -1,17 +1,17 @@
 package bundles
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/certtrust/certtrust/platform/host"
-	"github.com/certtrust/certtrust/platform/toml"
 	"github.com/certtrust/certtrust/store"
 )
 
@@ -22,21 +22,25 @@ type place struct {
 	title    string
 	managed  string // who owns them, "" = whoever put them there
 	readers  []string
-	registry bool   // the directory tells which registry they are for
 	fixed    string // why they are only read
+	// beside tells of a file why its readers have the system's roots, too.
+	beside func(h *host.Host, file string) string
 }
 
 var places = sync.OnceValue(func() []place {
 	return []place{
 		{patterns: pythons("certifi/cacert.pem"), title: "certifi", managed: "Python's package certifi", readers: []string{"Requests and others in Python"}},
-		{patterns: pythons("pip/_vendor/certifi/cacert.pem"), title: "pip's certifi", managed: "pip", readers: []string{"pip"}},
-		{patterns: pythons("botocore/cacert.pem"), title: "botocore", managed: "the AWS CLI", readers: []string{"AWS tools"}},
-		{patterns: []string{"/usr/lib/google-cloud-sdk/lib/third_party/certifi/cacert.pem", "/opt/google-cloud-sdk/lib/third_party/certifi/cacert.pem", "/snap/google-cloud-cli/current/lib/third_party/certifi/cacert.pem",
-			"~/google-cloud-sdk/lib/third_party/certifi/cacert.pem", "/usr/lib/google-cloud-sdk/lib/third_party/grpc/_cython/_credentials/roots.pem", "~/google-cloud-sdk/lib/third_party/grpc/_cython/_credentials/roots.pem"},
-			title: "gcloud", managed: "gcloud", readers: []string{"gcloud", "gsutil"}},
-		{patterns: []string{"/opt/conda/ssl/cacert.pem", "~/miniconda3/ssl/cacert.pem", "~/anaconda3/ssl/cacert.pem", "~/miniforge3/ssl/cacert.pem", "~/.conda/envs/*/ssl/cacert.pem", "~/miniconda3/envs/*/ssl/cacert.pem", "~/miniforge3/envs/*/ssl/cacert.pem"},
+		{patterns: pythons("pip/_vendor/certifi/cacert.pem"), title: "pip's certifi", managed: "pip", readers: []string{"pip"}, beside: besideSystem},
+		{patterns: slices.Concat(pythons("botocore/cacert.pem"), pythons("awscli/botocore/cacert.pem"), []string{"/usr/local/aws-cli/v2/current/dist/awscli/botocore/cacert.pem", "~/.local/share/aws-cli/v2/current/dist/awscli/botocore/cacert.pem", "C:/Program Files/Amazon/AWSCLIV2/awscli/botocore/cacert.pem"}),
+			title: "botocore", managed: "the AWS CLI", readers: []string{"AWS tools"}},
+		{patterns: below(sdks, "lib/third_party/certifi/cacert.pem"), title: "gcloud", managed: "gcloud", readers: []string{"gcloud"}},
+		{patterns: below(sdks, "platform/gsutil/gslib/data/cacerts.txt"), title: "gsutil", managed: "gcloud", readers: []string{"gsutil"}},
+		{patterns: below(sdks, "platform/bq/third_party/certifi/cacert.pem"), title: "bq", managed: "gcloud", readers: []string{"bq"}},
+		{patterns: below(sdks, "platform/bundledpythonunix/lib/python3*/site-packages/grpc/_cython/_credentials/roots.pem"), title: "gcloud's gRPC", managed: "gcloud", readers: []string{"commands of gcloud that use gRPC"}},
+		{patterns: pythons("grpc/_cython/_credentials/roots.pem"), title: "gRPC", managed: "Python's package grpcio", readers: []string{"programs in Python that use gRPC"}},
+		{patterns: slices.Concat(below(condas, "ssl/cacert.pem"), below(condas, "envs/*/ssl/cacert.pem"), below(condas, "Library/ssl/cacert.pem"), below(condas, "envs/*/Library/ssl/cacert.pem"), []string{"~/.conda/envs/*/ssl/cacert.pem", "$CONDA_PREFIX/ssl/cacert.pem"}),
 			title: "conda's OpenSSL", managed: "conda", readers: []string{"programs of the conda environment"}},
-		{patterns: []string{"/opt/homebrew/etc/ca-certificates/cert.pem", "/opt/homebrew/etc/openssl@3/cert.pem", "/usr/local/etc/ca-certificates/cert.pem", "/usr/local/etc/openssl@3/cert.pem", "/home/linuxbrew/.linuxbrew/etc/ca-certificates/cert.pem", "/home/linuxbrew/.linuxbrew/etc/openssl@3/cert.pem"},
+		{patterns: slices.Concat(below(brews, "etc/ca-certificates/cert.pem"), below(brews, "etc/openssl@3/cert.pem"), below(brews, "etc/openssl@1.1/cert.pem")),
 			title: "Homebrew's OpenSSL", managed: "Homebrew, which makes it of the system's roots when it is installed (brew postinstall ca-certificates)", readers: []string{"programs of Homebrew"}},
 		{patterns: []string{"C:/Program Files/Git/mingw64/etc/ssl/certs/ca-bundle.crt", "C:/Program Files/Git/mingw64/ssl/certs/ca-bundle.crt", "C:/Program Files/Git/usr/ssl/certs/ca-bundle.crt"},
 			title: "Git for Windows", managed: "Git for Windows", readers: []string{"Git with http.sslBackend=openssl"}},
@@ -44,9 +48,6 @@ var places = sync.OnceValue(func() []place {
 			title: "RubyGems", managed: "RubyGems", readers: []string{"gem, beside what OpenSSL has"}},
 		{patterns: []string{"~/.nvm/versions/node/*/lib/node_modules/*/cacert.pem", "/usr/share/php/composer/ca-bundle/res/cacert.pem", "/usr/share/php/Composer/CaBundle/../res/cacert.pem", "~/.composer/vendor/composer/ca-bundle/res/cacert.pem", "~/.config/composer/vendor/composer/ca-bundle/res/cacert.pem"},
 			title: "Composer", managed: "Composer", readers: []string{"Composer, where the system has no bundle"}},
-		{patterns: []string{"/etc/docker/certs.d/*/*.crt", "~/.docker/certs.d/*/*.crt", "~/.config/docker/certs.d/*/*.crt"}, title: "Docker", readers: []string{"Docker", "Podman, Skopeo, Buildah, if they have none of their own"}, registry: true},
-		{patterns: []string{"/etc/containers/certs.d/*/*.crt", "/usr/share/containers/certs.d/*/*.crt", "~/.config/containers/certs.d/*/*.crt"}, title: "Podman", readers: []string{"Podman, Skopeo, Buildah"}, registry: true},
-		{patterns: []string{"/etc/containerd/certs.d/*/" + hostsFile, "/etc/containerd/certs.d/*/*.crt"}, title: "containerd", readers: []string{"containerd"}, registry: true},
 		// Each is a certificate of its own. What is in "ca" beside it is no anchor, in
 		// "my" are keys, and "disallowed" .NET refuses to open if there is anything in it
 		// (dotnet/runtime, OpenSslDirectoryBasedStoreProvider).
@@ -56,75 +57,62 @@ var places = sync.OnceValue(func() []place {
 	}
 })
 
-// hostsFile is what containerd heeds in place of the other files beside it.
-const hostsFile = "hosts.toml"
-
-// found is a file, and the registries that it is for.
-type found struct {
-	path       string
-	registries []string
+// files returns what a place has.
+func (p place) files(ctx context.Context, h *host.Host) (out []string) {
+	for _, pattern := range p.patterns {
+		out = append(out, glob(ctx, h, pattern)...)
+	}
+	return out
 }
 
-// files returns what a place has.
-func (p place) files(ctx context.Context, h *host.Host, because func(string, ...any)) (out []found) {
-	add := func(file, registry string) {
-		i := slices.IndexFunc(out, func(o found) bool { return o.path == file })
-		if i < 0 {
-			i, out = len(out), append(out, found{path: file})
-		}
-		if p.registry && !slices.Contains(out[i].registries, registry) {
-			out[i].registries = append(out[i].registries, registry)
-		}
-	}
-	heeded := map[string]bool{} // directories with a hosts.toml
-	for _, pattern := range p.patterns {
-		for _, file := range glob(ctx, h, pattern) {
-			dir := path.Dir(file)
-			registry := cmp.Or(toml.Registry(path.Base(dir)), "every other registry")
-			switch {
-			case path.Base(file) != hostsFile && !heeded[dir]:
-				add(file, registry)
-			case path.Base(file) != hostsFile:
-				if !slices.ContainsFunc(out, func(o found) bool { return o.path == file }) {
-					because("%s (%s) is read by nobody: %s beside it does not name it", store.Printable(file), p.title, hostsFile)
-				}
-			default:
-				data, err := h.ReadFile(file, 1<<20)
-				if err != nil || len(data) == 0 {
-					continue
-				}
-				settings, err := toml.Hosts(string(data))
-				if err != nil {
-					because("%s is not heeded, for it is no TOML: %v", store.Printable(file), err)
-					continue
-				}
-				heeded[dir] = true
-				for _, s := range settings {
-					if s = s.In(dir); s.Name == "ca" {
-						add(s.Text, cmp.Or(s.Server, registry))
-					}
-				}
-			}
-		}
+// sdks are where gcloud is installed, condas conda and what is like it, and brews
+// Homebrew.
+var (
+	sdks = []string{"/usr/lib/google-cloud-sdk", "/usr/lib64/google-cloud-sdk", "/opt/google-cloud-sdk", "/usr/local/google-cloud-sdk", "/snap/google-cloud-cli/current", "/snap/google-cloud-sdk/current",
+		"/opt/homebrew/share/google-cloud-sdk", "/usr/local/share/google-cloud-sdk", "~/google-cloud-sdk", "$CLOUDSDK_ROOT_DIR", "C:/Program Files (x86)/Google/Cloud SDK/google-cloud-sdk", "~/AppData/Local/Google/Cloud SDK/google-cloud-sdk"}
+	condas = []string{"/opt/conda", "/opt/miniconda3", "/opt/anaconda3", "/opt/miniforge3", "/opt/homebrew/Caskroom/miniconda/base", "/opt/homebrew/Caskroom/miniforge/base",
+		"~/miniconda3", "~/anaconda3", "~/miniforge3", "~/mambaforge", "~/micromamba", "~/.local/share/mamba", "$CONDA_ROOT", "$MAMBA_ROOT_PREFIX", "C:/ProgramData/miniconda3", "C:/ProgramData/anaconda3"}
+	brews = []string{"/opt/homebrew", "/usr/local", "/home/linuxbrew/.linuxbrew", "~/.linuxbrew", "$HOMEBREW_PREFIX"}
+)
+
+// below returns where a file is in each of some directories.
+func below(dirs []string, file string) (out []string) {
+	for _, dir := range dirs {
+		out = append(out, dir+"/"+file)
 	}
 	return out
 }
 
 // pythons are the places of a package in every Python environment.
-func pythons(file string) (out []string) {
-	for _, dir := range []string{
-		"/usr/lib/python3*/dist-packages", "/usr/lib/python3/dist-packages", "/usr/lib/python3*/site-packages", "/usr/lib64/python3*/site-packages",
-		"/usr/local/lib/python3*/dist-packages", "/usr/local/lib/python3*/site-packages", "/opt/*/lib/python3*/site-packages", "/opt/conda/envs/*/lib/python3*/site-packages",
-		"/opt/homebrew/lib/python3*/site-packages", "/Library/Frameworks/Python.framework/Versions/*/lib/python3*/site-packages",
-		"~/.local/lib/python3*/site-packages", "~/.pyenv/versions/*/lib/python3*/site-packages", "~/.local/share/pipx/venvs/*/lib/python3*/site-packages", "~/.local/pipx/venvs/*/lib/python3*/site-packages",
-		"~/.local/share/uv/tools/*/lib/python3*/site-packages", "~/.local/share/uv/python/*/lib/python3*/site-packages", "~/.virtualenvs/*/lib/python3*/site-packages",
-		"~/miniconda3/lib/python3*/site-packages", "~/miniconda3/envs/*/lib/python3*/site-packages", "~/miniforge3/lib/python3*/site-packages", "~/miniforge3/envs/*/lib/python3*/site-packages", "~/anaconda3/lib/python3*/site-packages",
-		"$VIRTUAL_ENV/lib/python3*/site-packages", "$CONDA_PREFIX/lib/python3*/site-packages",
-		"~/AppData/Local/Programs/Python/*/Lib/site-packages", "~/.venv/lib/python3*/site-packages",
-	} {
-		out = append(out, dir+"/"+file)
+func pythons(file string) []string {
+	const packages = "lib/python3*/site-packages/"
+	return slices.Concat(
+		below([]string{"/usr/lib/python3*/dist-packages", "/usr/lib/python3/dist-packages", "/usr/local/lib/python3*/dist-packages", "/usr/lib64/python3*/site-packages"}, file),
+		below([]string{"/usr", "/usr/local", "/opt/*", "/opt/homebrew", "/opt/homebrew/Cellar/*/*/libexec", "/home/linuxbrew/.linuxbrew", "/Library/Frameworks/Python.framework/Versions/*",
+			"~/.local", "~/.venv", "~/.pyenv/versions/*", "~/.pyenv/versions/*/envs/*", "~/.local/share/pipx/venvs/*", "~/.local/pipx/venvs/*", "~/.local/share/uv/tools/*", "~/.local/share/uv/python/*",
+			"~/.local/share/mise/installs/python/*", "~/.asdf/installs/python/*", "~/.local/share/hatch/env/virtual/*/*/*", "~/.cache/pypoetry/virtualenvs/*", "~/.virtualenvs/*", "~/.local/share/virtualenvs/*",
+			"$VIRTUAL_ENV", "$CONDA_PREFIX", "$PWD/.venv", "$PWD/venv", "$PWD/env"}, packages+file),
+		below(condas, packages+file), below(condas, "envs/*/"+packages+file), below([]string{"~/.conda/envs/*"}, packages+file),
+		below([]string{"~/AppData/Local/Programs/Python/*", "C:/Program Files/Python3*", "C:/Python3*", "$VIRTUAL_ENV", "$CONDA_PREFIX", "$PWD/.venv", "$PWD/venv"}, "Lib/site-packages/"+file),
+		below(condas, "Lib/site-packages/"+file), below(condas, "envs/*/Lib/site-packages/"+file),
+	)
+}
+
+// besideSystem tells of pip's certifi that this pip takes the system's roots as
+// well, as it does from 24.2 on with Python 3.10 or newer.
+func besideSystem(h *host.Host, file string) string {
+	code, err := h.ReadFile(path.Join(path.Dir(file), "../../__init__.py"), 1<<16)
+	pip := regexp.MustCompile(`(?m)^__version__ = "(\d+)\.(\d+)`).FindSubmatch(code)
+	python := regexp.MustCompile(`(?i)/python3\.?(\d+)[^/]*/`).FindStringSubmatch(file)
+	if err != nil || pip == nil || python == nil {
+		return ""
 	}
-	return out
+	major, _ := strconv.Atoi(string(pip[1]))
+	minor, _ := strconv.Atoi(string(pip[2]))
+	if n, _ := strconv.Atoi(python[1]); n < 10 || major < 24 || major == 24 && minor < 2 {
+		return ""
+	}
+	return "pip from version 24.2 on reads them, too"
 }
 
 // systemBundles are the files of the system's own store, to which packages of
@@ -187,36 +175,51 @@ func detect(ctx context.Context, h *host.Host, user bool) (out []store.Store, re
 		}
 	}
 	seen := map[string]bool{}
-	for _, p := range places() {
-		for _, f := range p.files(ctx, h, because) {
-			file, title := f.path, p.title
-			if len(f.registries) > 0 {
-				title += ", for " + store.Printable(strings.Join(f.registries, ", "))
-			}
-			info, err := h.Stat(file)
-			if err != nil || !info.Mode().IsRegular() {
-				continue
-			}
-			resolved, err := h.Resolve(file)
-			if err != nil || own(file) != user || seen[resolved] || len(out) >= maxFound {
-				continue
-			}
-			seen[resolved] = true
-			switch {
-			case slices.Contains(system, resolved):
-				because("%s (%s) follows the system: it is the system's own bundle", store.Printable(file), title)
-				continue
-			case patched(h, file):
-				because("%s (%s) is read by nobody: the distribution has its package follow the system", store.Printable(file), title)
-				continue
-			}
-			o := options{title: title, scope: store.ScopeSystem, readers: p.readers, managed: p.managed, fixed: p.fixed}
-			if user {
-				o.scope, o.owner = store.ScopeUser, h.User.Name
-			}
-			because("%s (%s) does not follow the system", store.Printable(file), title)
-			out = append(out, openFile(h, resolved, o))
+	add := func(file string, p place) {
+		info, err := h.Stat(file)
+		if err != nil || !info.Mode().IsRegular() {
+			return
 		}
+		resolved, err := h.Resolve(file)
+		if err != nil || own(file) != user || seen[resolved] || len(out) >= maxFound {
+			return
+		}
+		seen[resolved] = true
+		switch {
+		case slices.Contains(system, resolved):
+			because("%s (%s) follows the system: it is the system's own bundle", store.Printable(file), p.title)
+			return
+		case patched(h, file):
+			because("%s (%s) is read by nobody: the distribution has its package follow the system", store.Printable(file), p.title)
+			return
+		}
+		o := options{title: p.title, scope: store.ScopeSystem, readers: p.readers, managed: p.managed, fixed: p.fixed}
+		if user {
+			o.scope, o.owner = store.ScopeUser, h.User.Name
+		}
+		why := ""
+		if p.beside != nil {
+			why = p.beside(h, file)
+		}
+		if why != "" {
+			o.title += ", beside the system's roots"
+			because("%s (%s) is beside the system's roots: %s", store.Printable(file), p.title, why)
+		} else {
+			because("%s (%s) does not follow the system", store.Printable(file), p.title)
+		}
+		out = append(out, openFile(h, resolved, o))
+	}
+	for _, p := range places() {
+		for _, file := range p.files(ctx, h) {
+			add(file, p)
+		}
+	}
+	for _, f := range registryFiles(ctx, h, because) {
+		title := f.title + ", for " + store.Printable(strings.Join(f.registries, ", "))
+		if len(f.readers) == 0 {
+			title += ", not in force"
+		}
+		add(f.path, place{title: title, readers: f.readers})
 	}
 	if len(out) == 0 {
 		because("no program was found that has a file of roots for itself")

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/storetest"
 )
@@ -22,6 +20,15 @@ func TestPlaces(t *testing.T) {
 		"/usr/lib/python3.13/site-packages/certifi/cacert.pem",
 		"/home/user/.pyenv/versions/3.12.1/lib/python3.12/site-packages/pip/_vendor/certifi/cacert.pem",
 		"/usr/lib/google-cloud-sdk/lib/third_party/certifi/cacert.pem",
+		"/usr/lib/google-cloud-sdk/platform/gsutil/gslib/data/cacerts.txt",
+		"/usr/lib/google-cloud-sdk/platform/bundledpythonunix/lib/python3.12/site-packages/grpc/_cython/_credentials/roots.pem",
+		"/usr/local/aws-cli/v2/current/dist/awscli/botocore/cacert.pem",
+		"/home/user/miniforge3/ssl/cacert.pem",
+		"/home/user/miniforge3/envs/x/lib/python3.12/site-packages/certifi/cacert.pem",
+		"/home/user/work/.venv/lib/python3.12/site-packages/certifi/cacert.pem",
+		"/home/linuxbrew/.linuxbrew/etc/openssl@3/cert.pem",
+		"/usr/lib/python3.12/site-packages/pip/_vendor/certifi/cacert.pem",
+		"/usr/lib/python3.9/site-packages/pip/_vendor/certifi/cacert.pem",
 		"/etc/docker/certs.d/registry.example:5000/ca.crt",
 		"/home/user/.config/containers/certs.d/registry.example/ca.crt",
 		"/usr/lib/python3/dist-packages/certifi/cacert.pem",
@@ -34,16 +41,30 @@ func TestPlaces(t *testing.T) {
 	if err := errors.Join(os.Remove(b.file(linked)), os.Symlink("/etc/ssl/certs/ca-certificates.crt", b.file(linked))); err != nil {
 		t.Fatal(err)
 	}
+	// pip of one version, for a Python that it takes the system's roots with and for
+	// one that it does not.
+	b.write("/usr/lib/python3.12/site-packages/pip/__init__.py", "from x import y\n\n__version__ = \"24.2\"\n")
+	b.write("/usr/lib/python3.9/site-packages/pip/__init__.py", "__version__ = \"24.2\"\n")
+	b.host.Env = func(name string) string { return map[string]string{"PWD": "/home/user/work"}[name] }
 	b.write("/home/user/.deno/bin/deno", "")
 	b.write("/home/user/.nvm/versions/node/v24.1.0/bin/node", "")
 	user, whyUser := DetectUser(t.Context(), b.host)
 	system, why := DetectSystem(t.Context(), b.host)
 	want := map[store.ID]string{ // by whom it is owned
-		"file:/usr/lib/python3.13/site-packages/certifi/cacert.pem":                                          "certifi",
-		"file:/usr/lib/google-cloud-sdk/lib/third_party/certifi/cacert.pem":                                  "gcloud",
-		"file:/etc/docker/certs.d/registry.example:5000/ca.crt":                                              "",
-		"file:/home/user/.pyenv/versions/3.12.1/lib/python3.12/site-packages/pip/_vendor/certifi/cacert.pem": "pip",
-		"file:/home/user/.config/containers/certs.d/registry.example/ca.crt":                                 "",
+		"file:/usr/lib/python3.13/site-packages/certifi/cacert.pem":                                                                  "certifi",
+		"file:/usr/lib/google-cloud-sdk/lib/third_party/certifi/cacert.pem":                                                          "gcloud",
+		"file:/usr/lib/google-cloud-sdk/platform/gsutil/gslib/data/cacerts.txt":                                                      "gcloud",
+		"file:/usr/lib/google-cloud-sdk/platform/bundledpythonunix/lib/python3.12/site-packages/grpc/_cython/_credentials/roots.pem": "gcloud",
+		"file:/usr/local/aws-cli/v2/current/dist/awscli/botocore/cacert.pem":                                                         "the AWS CLI",
+		"file:/home/user/miniforge3/ssl/cacert.pem":                                                                                  "conda",
+		"file:/home/user/miniforge3/envs/x/lib/python3.12/site-packages/certifi/cacert.pem":                                          "certifi",
+		"file:/home/user/work/.venv/lib/python3.12/site-packages/certifi/cacert.pem":                                                 "certifi",
+		"file:/home/linuxbrew/.linuxbrew/etc/openssl@3/cert.pem":                                                                     "Homebrew",
+		"file:/usr/lib/python3.12/site-packages/pip/_vendor/certifi/cacert.pem":                                                      "pip",
+		"file:/usr/lib/python3.9/site-packages/pip/_vendor/certifi/cacert.pem":                                                       "pip",
+		"file:/etc/docker/certs.d/registry.example:5000/ca.crt":                                                                      "",
+		"file:/home/user/.pyenv/versions/3.12.1/lib/python3.12/site-packages/pip/_vendor/certifi/cacert.pem":                         "pip",
+		"file:/home/user/.config/containers/certs.d/registry.example/ca.crt":                                                         "",
 	}
 	for _, s := range append(user, system...) {
 		i := s.Info()
@@ -63,7 +84,8 @@ func TestPlaces(t *testing.T) {
 	if len(want) > 0 {
 		t.Errorf("not found: %v", want)
 	}
-	for _, part := range []string{linked + " (certifi) follows the system", "dist-packages/certifi/cacert.pem (certifi) is read by nobody"} {
+	for _, part := range []string{linked + " (certifi) follows the system", "dist-packages/certifi/cacert.pem (certifi) is read by nobody",
+		"python3.12/site-packages/pip/_vendor/certifi/cacert.pem (pip's certifi) is beside the system's roots: pip from version 24.2 on", "python3.9/site-packages/pip/_vendor/certifi/cacert.pem (pip's certifi) does not follow the system"} {
 		if !strings.Contains(strings.Join(why, "\n"), part) {
 			t.Errorf("%q is not among the reasons %q", part, why)
 		}
@@ -72,49 +94,6 @@ func TestPlaces(t *testing.T) {
 	for program, here := range map[string]bool{"Deno": true, "Node.js": true, "Bun": false} {
 		if strings.Contains(strings.Join(whyUser, "\n"), program+" brings roots along") != here || strings.Contains(strings.Join(why, "\n"), program) {
 			t.Errorf("%s: %q, of the system %q", program, whyUser, why)
-		}
-	}
-}
-
-// Files for single registries are told with the registry. What containerd reads
-// its settings say, if there are any that can be read, and not what lies beside.
-func TestRegistries(t *testing.T) {
-	b := newBox(t)
-	pem := string(storetest.NewCA(t).PEM())
-	certs := "/etc/containerd/certs.d"
-	for file, text := range map[string]string{
-		"/etc/docker/certs.d/r.example:5000/ca.crt": pem,
-		certs + "/a.example_5000_/ca.crt":           pem,
-		certs + "/b.example/hosts.toml":             "server = 'https://b.example'\nca = 'own.pem'\n[host.'https://mirror.example:8443/v2']\nca = [\"own.pem\", \"/srv/more.pem\"]\n",
-		certs + "/b.example/own.pem":                pem,
-		certs + "/b.example/other.crt":              pem,
-		certs + "/c.example/hosts.toml":             "ca = 'own.pem\n",
-		certs + "/c.example/ca.crt":                 pem,
-		certs + "/_default/hosts.toml":              "ca = '/srv/all.pem'\n",
-		"/srv/more.pem":                             pem,
-		"/srv/all.pem":                              pem,
-	} {
-		b.write(file, text)
-	}
-	want := map[store.ID]string{
-		"file:/etc/docker/certs.d/r.example:5000/ca.crt":      "Docker, for r.example:5000",
-		"file:/etc/containerd/certs.d/a.example_5000_/ca.crt": "containerd, for a.example:5000",
-		"file:/etc/containerd/certs.d/b.example/own.pem":      "containerd, for b.example, mirror.example:8443",
-		"file:/srv/more.pem":                                  "containerd, for mirror.example:8443",
-		"file:/etc/containerd/certs.d/c.example/ca.crt":       "containerd, for c.example",
-		"file:/srv/all.pem":                                   "containerd, for every other registry",
-	}
-	stores, why := DetectSystem(t.Context(), b.host)
-	got := map[store.ID]string{}
-	for _, s := range stores {
-		got[s.Info().ID] = s.Info().Title
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-	for _, part := range []string{"b.example/other.crt (containerd) is read by nobody", "c.example/hosts.toml is not heeded"} {
-		if !strings.Contains(strings.Join(why, "\n"), part) {
-			t.Errorf("%q is not among the reasons %q", part, why)
 		}
 	}
 }

@@ -13,6 +13,7 @@ type Host struct {
 	Name   string
 	Text   string // of an array each is a setting
 	Line   int
+	File   string // "" = the one that was read
 }
 
 // Hosts returns what a hosts.toml says. What is said of the registry itself has no
