@@ -131,7 +131,7 @@ func (c *collector) readFile(f file) {
 			}
 			for i := range f.rules {
 				r := &f.rules[i]
-				if (r.section == "" || r.section == s.section) && slices.Contains(r.names, s.name) {
+				if (r.section == "" || r.section == s.section) && slices.Contains(r.names, s.name) && (f.section == nil || f.section(c) == s.section) {
 					c.apply(r, s, fmt.Sprintf("%s:%d", p, s.line))
 				}
 			}
@@ -161,26 +161,42 @@ func (c *collector) places(f file) (found []string) {
 		}
 		found = append(found, at)
 	}
+	if f.where != nil {
+		for _, at := range f.where(c) {
+			found = append(found, c.glob(at)...)
+		}
+	}
 	return found
 }
 
 // maxMatches is how many files a pattern is taken to name.
 const maxMatches = 1000
 
-// glob returns the files that a pattern names, in which one part is for any name.
+// glob returns the files that a pattern names, in which each part can be for any
+// name; one without is returned as it is.
 func (c *collector) glob(pattern string) (found []string) {
-	before, _, _ := strings.Cut(pattern, "*")
-	dir := path.Dir(before + "x")
-	rest := strings.TrimPrefix(pattern[len(dir):], "/")
-	part, rest, _ := strings.Cut(rest, "/")
-	entries, err := c.h.ReadDir(dir)
-	if err != nil {
-		return nil
+	found = []string{"/"}
+	if c.h.OS == "windows" {
+		found = []string{""}
 	}
-	for _, e := range entries {
-		if ok, _ := path.Match(part, e.Name()); ok && len(found) < maxMatches {
-			found = append(found, path.Join(dir, e.Name(), rest))
+	for part := range strings.SplitSeq(strings.TrimPrefix(pattern, "/"), "/") {
+		var next []string
+		for _, dir := range found {
+			if !strings.Contains(part, "*") {
+				next = append(next, path.Join(dir, part))
+				continue
+			}
+			entries, err := c.h.ReadDir(dir)
+			if err != nil {
+				continue
+			}
+			for _, e := range entries {
+				if ok, _ := path.Match(part, e.Name()); ok && len(next) < maxMatches {
+					next = append(next, path.Join(dir, e.Name()))
+				}
+			}
 		}
+		found = next
 	}
 	return found
 }
@@ -286,6 +302,13 @@ func (c *collector) add(n candidate) {
 	key := slot{n.Client, n.rule.topic, n.Only, ""}
 	if n.rule.each {
 		key.value = n.Value
+	}
+	if n.rule.over {
+		for i, o := range c.found {
+			if o.Client == n.Client && o.rule.topic == n.rule.topic {
+				c.found[i].empty = true
+			}
+		}
 	}
 	if i, ok := c.heeded[key]; ok {
 		if n.rule.weak && !c.found[i].empty {

@@ -71,6 +71,10 @@ func TestOverrides(t *testing.T) {
 		{"a file beside the system's directory", map[string]string{"/etc/ssl/certs/5ad8a5d6.0": pem, "/my.pem": both}, "SSL_CERT_FILE=/my.pem", `
 openssl SSL_CERT_FILE SSL_CERT_FILE=/my.pem adds 2
 python SSL_CERT_FILE SSL_CERT_FILE=/my.pem adds 2
+ruby SSL_CERT_FILE SSL_CERT_FILE=/my.pem adds 2
+php SSL_CERT_FILE SSL_CERT_FILE=/my.pem adds 2
+http-tiny SSL_CERT_FILE SSL_CERT_FILE=/my.pem adds 2
+w3m SSL_CERT_FILE SSL_CERT_FILE=/my.pem adds 2
 cargo SSL_CERT_FILE SSL_CERT_FILE=/my.pem adds 2
 curl SSL_CERT_FILE SSL_CERT_FILE=/my.pem adds 2
 bun SSL_CERT_FILE SSL_CERT_FILE=/my.pem adds 2
@@ -79,6 +83,10 @@ dotnet SSL_CERT_FILE SSL_CERT_FILE=/my.pem adds 2`},
 		{"a file where there is nothing else", map[string]string{"/my.pem": pem, "/etc/ssl/certs/x.pem": pem}, "SSL_CERT_FILE=/my.pem", `
 openssl SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
 python SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
+ruby SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
+php SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
+http-tiny SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
+w3m SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
 cargo SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
 curl SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
 bun SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
@@ -87,9 +95,17 @@ dotnet SSL_CERT_FILE SSL_CERT_FILE=/my.pem adds 1`},
 		{"a file and a directory", map[string]string{"/etc/ssl/certs/5ad8a5d6.0": pem, "/my.pem": pem, "/d/00000000.0": pem, "/d/named.pem": string(two.PEM()), "/d/sub/x": ""}, "SSL_CERT_FILE=/my.pem|SSL_CERT_DIR=/missing:/d", `
 openssl SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
 python SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
+ruby SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
+php SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
+http-tiny SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
+w3m SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
 cargo SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
 openssl SSL_CERT_DIR SSL_CERT_DIR=/missing:/d adds 1
 python SSL_CERT_DIR SSL_CERT_DIR=/missing:/d adds 1
+ruby SSL_CERT_DIR SSL_CERT_DIR=/missing:/d adds 1
+php SSL_CERT_DIR SSL_CERT_DIR=/missing:/d adds 1
+http-tiny SSL_CERT_DIR SSL_CERT_DIR=/missing:/d adds 1
+w3m SSL_CERT_DIR SSL_CERT_DIR=/missing:/d adds 1
 cargo SSL_CERT_DIR SSL_CERT_DIR=/missing:/d adds 1
 curl SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
 curl SSL_CERT_DIR SSL_CERT_DIR=/missing:/d adds 1
@@ -104,12 +120,14 @@ curl CURL_CA_BUNDLE CURL_CA_BUNDLE=/my.pem replaces 1
 requests REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=/other.pem replaces !
 pip REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=/other.pem replaces !
 conda REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=/other.pem replaces !
-aws REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=/other.pem replaces !`},
+aws REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=/other.pem replaces !
+gcloud REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=/other.pem replaces !`},
 		{"Requests in a relative path", map[string]string{"/proj/my.pem": pem}, "PWD=/proj|REQUESTS_CA_BUNDLE=my.pem|PIP_CERT=/none.pem|AWS_CA_BUNDLE=/proj/my.pem", `
 requests REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=my.pem replaces 1
 pip REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=my.pem replaces 1
 conda REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=my.pem replaces 1
-aws AWS_CA_BUNDLE AWS_CA_BUNDLE=/proj/my.pem replaces 1`},
+aws AWS_CA_BUNDLE AWS_CA_BUNDLE=/proj/my.pem replaces 1
+gcloud REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=my.pem replaces 1`},
 		{"pip's and conda's own variables", map[string]string{"/home/user/my.pem": pem}, "PIP_CERT=~/my.pem|PIP_TRUSTED_HOST=pypi.example|CONDA_SSL_VERIFY=false", `
 pip PIP_CERT PIP_CERT=~/my.pem replaces 1
 pip PIP_TRUSTED_HOST PIP_TRUSTED_HOST=pypi.example disables for pypi.example
@@ -118,7 +136,8 @@ conda CONDA_SSL_VERIFY CONDA_SSL_VERIFY=false disables`},
 aws /home/user/.aws/config:2 ca_bundle=~/my.pem replaces 1
 requests REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=/home/user/my.pem replaces 1
 pip REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=/home/user/my.pem replaces 1
-conda REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=/home/user/my.pem replaces 1`},
+conda REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=/home/user/my.pem replaces 1
+gcloud REQUESTS_CA_BUNDLE REQUESTS_CA_BUNDLE=/home/user/my.pem replaces 1`},
 		{"npm's own roots are all that it has", map[string]string{"/home/user/.npmrc": "cafile=/my.pem\n", "/my.pem": pem, "/etc/ssl/certs/ca-certificates.crt": both}, "NODE_EXTRA_CA_CERTS=/my.pem|NODE_USE_SYSTEM_CA=1", `
 npm /home/user/.npmrc:1 cafile=/my.pem replaces 1
 node NODE_USE_SYSTEM_CA NODE_USE_SYSTEM_CA=1 adds 2
@@ -140,6 +159,10 @@ bun NODE_TLS_REJECT_UNAUTHORIZED NODE_TLS_REJECT_UNAUTHORIZED=0 disables`},
 		{"the system's roots are what SSL_CERT_FILE names", map[string]string{"/etc/ssl/certs/ca-certificates.crt": both, "/my.pem": pem}, "SSL_CERT_FILE=/my.pem|NODE_USE_SYSTEM_CA=1|DENO_TLS_CA_STORE=system", `
 openssl SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
 python SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
+ruby SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
+php SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
+http-tiny SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
+w3m SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
 cargo SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
 curl SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
 bun SSL_CERT_FILE SSL_CERT_FILE=/my.pem replaces 1
@@ -194,6 +217,7 @@ git GIT_SSL_NO_VERIFY GIT_SSL_NO_VERIFY= disables`},
 requests CURL_CA_BUNDLE CURL_CA_BUNDLE=/other.pem replaces !
 pip CURL_CA_BUNDLE CURL_CA_BUNDLE=/other.pem replaces !
 conda CURL_CA_BUNDLE CURL_CA_BUNDLE=/other.pem replaces !
+gcloud CURL_CA_BUNDLE CURL_CA_BUNDLE=/other.pem replaces !
 curl /home/user/.curlrc:2 insecure= disables
 curl /home/user/.curlrc:4 cacert=/my.pem replaces 1`},
 		{"curl's file takes it back", map[string]string{"/home/user/.curlrc": "insecure\n--no-insecure\n-o k\n-K k\n"}, "", ""},
@@ -228,12 +252,49 @@ containerd /etc/containerd/certs.d/r.example_5000_/hosts.toml:2 ca=/my.pem adds 
 containerd /etc/containerd/certs.d/r.example_5000_/hosts.toml:2 ca=/etc/containerd/certs.d/r.example_5000_/ca.crt adds for r.example:5000 1
 containerd /etc/containerd/certs.d/r.example_5000_/hosts.toml:5 ca=/etc/containerd/certs.d/r.example_5000_/gone.crt adds for mirror.example !
 containerd /etc/containerd/certs.d/r.example_5000_/hosts.toml:6 skip_verify=true disables for mirror.example`},
+		{"containerd, where its settings say", map[string]string{"/etc/containerd/config.toml": "version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '/srv/c'\n", "/srv/c/r.example/hosts.toml": "skip_verify = true\n", "/etc/containerd/certs.d/s.example/hosts.toml": "skip_verify = true\n"}, "", `
+containerd /srv/c/r.example/hosts.toml:1 skip_verify=true disables for r.example`},
+		{"containerd of old", map[string]string{"/etc/containerd/config.toml": "version = 2\n[plugins.'io.containerd.grpc.v1.cri'.registry.configs.'r.example:5000'.tls]\ninsecure_skip_verify = true\nca_file = '/my.pem'\n", "/my.pem": pem}, "", `
+containerd /etc/containerd/config.toml:3 skip_verify=true disables for r.example:5000
+containerd /etc/containerd/config.toml:4 ca=/my.pem adds for r.example:5000 1`},
 		{"Podman", map[string]string{"/etc/containers/registries.conf": "unqualified-search-registries = ['docker.io']\n[[registry]]\nlocation = \"a.example:5000/team\"\ninsecure = true\n[[registry.mirror]]\nlocation = 'm.example'\ninsecure = true\n[[registry]]\nprefix = \"b.example\"\nlocation = 'c.example'\ninsecure = true\n",
 			"/etc/containers/registries.conf.d/50-mine.conf": "[[registry]]\nlocation = 'b.example'\ninsecure = false\n"}, "", `
 podman /etc/containers/registries.conf:4 insecure=true disables for a.example:5000
 podman /etc/containers/registries.conf:7 insecure=true disables for m.example`},
 		{"AWS", map[string]string{"/home/user/.aws/config": "[default]\nregion = x\nca_bundle = /my.pem\n", "/my.pem": pem}, "", `
 aws /home/user/.aws/config:3 ca_bundle=/my.pem replaces 1`},
+		{"AWS, another profile", map[string]string{"/home/user/.aws/config": "[default]\nca_bundle = /one.pem\n[profile work]\nca_bundle = /two.pem\n", "/one.pem": pem, "/two.pem": both}, "AWS_PROFILE=work", `
+aws /home/user/.aws/config:4 ca_bundle=/two.pem replaces 2`},
+		{"AWS, a file elsewhere", map[string]string{"/home/user/.aws/config": "[default]\nca_bundle = /one.pem\n", "/srv/aws": "[default]\nca_bundle = /two.pem\n", "/one.pem": pem, "/two.pem": both}, "AWS_CONFIG_FILE=/srv/aws", `
+aws /srv/aws:2 ca_bundle=/two.pem replaces 2`},
+		{"gcloud", map[string]string{"/usr/lib/google-cloud-sdk/properties": "[core]\ncustom_ca_certs_file = /one.pem\n", "/home/user/.config/gcloud/active_config": "work\n",
+			"/home/user/.config/gcloud/configurations/config_work":    "[auth]\ndisable_ssl_validation = True\n[core]\ncustom_ca_certs_file = /two.pem\n",
+			"/home/user/.config/gcloud/configurations/config_default": "[core]\ncustom_ca_certs_file = /none.pem\n", "/one.pem": pem, "/two.pem": both}, "", `
+gcloud /home/user/.config/gcloud/configurations/config_work:2 disable_ssl_validation=True disables
+gcloud /home/user/.config/gcloud/configurations/config_work:4 custom_ca_certs_file=/two.pem replaces 2`},
+		{"gcloud's variables", map[string]string{"/usr/lib/google-cloud-sdk/properties": "[core]\ncustom_ca_certs_file = /one.pem\n", "/srv/g/configurations/config_x": "[auth]\ndisable_ssl_validation = true\n", "/one.pem": pem, "/two.pem": both},
+			"CLOUDSDK_CONFIG=/srv/g|CLOUDSDK_ACTIVE_CONFIG_NAME=x|CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE=/two.pem|CLOUDSDK_AUTH_DISABLE_SSL_VALIDATION=0", `
+gcloud CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE=/two.pem replaces 2`},
+		{"gcloud, a name that is a path", map[string]string{"/home/user/.config/gcloud/active_config": "../../../srv/x", "/home/user/.config/gcloud/configurations/config_default": "[core]\ncustom_ca_certs_file = /one.pem\n"}, "", ""},
+		{"Git's variable and a server of its own", map[string]string{"/etc/ssl/certs/5ad8a5d6.0": pem, "/home/user/.gitconfig": "[http \"https://git.example/\"]\n\tsslCAInfo = /two.pem\n\tsslCAPath = /d\n", "/my.pem": pem, "/two.pem": both, "/d/00000000.0": pem}, "GIT_SSL_CAINFO=/my.pem", `
+git /home/user/.gitconfig:3 http.https://git.example/.sslCAPath=/d replaces for https://git.example/ 1
+git GIT_SSL_CAINFO GIT_SSL_CAINFO=/my.pem adds 1`},
+		{"Ruby: gem and Bundler", map[string]string{"/home/user/.gemrc": "---\n:ssl_ca_cert: /my.pem\n:ssl_verify_mode: 0\ngem: --no-document\n", "/my.pem": pem}, "", `
+gem /home/user/.gemrc:2 :ssl_ca_cert=/my.pem adds 1
+bundler /home/user/.gemrc:2 :ssl_ca_cert=/my.pem replaces 1
+gem /home/user/.gemrc:3 :ssl_verify_mode=0 disables
+bundler /home/user/.gemrc:3 :ssl_verify_mode=0 disables`},
+		{"Bundler: the project, the environment, the user", map[string]string{"/home/user/.bundle/config": "---\nBUNDLE_SSL_CA_CERT: \"/my.pem\"\nBUNDLE_SSL_VERIFY_MODE: \"0\"\n", "/proj/.bundle/config": "---\nBUNDLE_SSL_CA_CERT: \"/two.pem\"\n", "/my.pem": pem, "/two.pem": both}, "PWD=/proj|BUNDLE_SSL_CA_CERT=/my.pem|BUNDLE_SSL_VERIFY_MODE=1", `
+bundler /proj/.bundle/config:2 BUNDLE_SSL_CA_CERT=/two.pem replaces 2`},
+		{"PHP", map[string]string{"/etc/php/8.2/cli/php.ini": "[openssl]\nopenssl.cafile = /one.pem\n[curl]\ncurl.cainfo=/none.pem\n", "/etc/php/8.2/cli/conf.d/99-mine.ini": "openssl.cafile = \"/two.pem\"\n", "/one.pem": pem, "/two.pem": both}, "", `
+php-curl /etc/php/8.2/cli/php.ini:4 curl.cainfo=/none.pem replaces !
+php /etc/php/8.2/cli/conf.d/99-mine.ini:1 openssl.cafile=/two.pem replaces 2`},
+		{"Perl", map[string]string{"/my.pem": pem}, "HTTPS_CA_FILE=/other.pem|PERL_LWP_SSL_CA_FILE=/my.pem", `
+perl PERL_LWP_SSL_CA_FILE PERL_LWP_SSL_CA_FILE=/my.pem replaces 1`},
+		{"conda, the other name of it, in a directory of files", map[string]string{"/home/user/.conda/condarc.d/10.yml": "ssl_verify: false\n", "/home/user/.conda/condarc.d/20.yaml": "verify_ssl: <system>\n", "/etc/ssl/certs/ca-certificates.crt": both}, "", `
+conda /home/user/.conda/condarc.d/20.yaml:1 verify_ssl=<system> replaces 2`},
+		{"Cargo, as TOML has it", map[string]string{"/home/user/.cargo/config.toml": "http.cainfo = '/my.pem' # ours\nregistry = { default = 'x' }\n", "/proj/.cargo/config.toml": "[http]\ncainfo = \"\n", "/my.pem": pem}, "PWD=/proj", `
+cargo /home/user/.cargo/config.toml:1 cainfo=/my.pem replaces 1`},
 		{"Python 2", nil, "PYTHONHTTPSVERIFY=0", `
 python2 PYTHONHTTPSVERIFY PYTHONHTTPSVERIFY=0 disables`},
 
@@ -365,7 +426,7 @@ func TestTable(t *testing.T) {
 		check(r)
 	}
 	for _, f := range files {
-		if f.about == "" || len(f.places) == 0 || f.parse == nil || len(f.rules) == 0 {
+		if f.about == "" || len(f.places) == 0 && f.where == nil || f.parse == nil || len(f.rules) == 0 {
 			t.Errorf("%+v", f)
 		}
 		for _, r := range f.rules {

@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"context"
 	"path"
 	"slices"
 	"strconv"
@@ -70,7 +71,7 @@ var envRows = []envRow{
 	{name: "CURL_CA_BUNDLE", value: merged, effect: diagnose.Replaces, programs: []string{"curl"}, titles: []string{"curl"}},
 	{name: "GIT_SSL_CAINFO", value: merged, effect: diagnose.Replaces, programs: []string{"git"}, titles: []string{"Git"}},
 	{name: "WGETRC", value: wgetrc, effect: diagnose.Replaces, programs: []string{"wget"}, titles: []string{"wget"}, note: "it holds your ~/.wgetrc as it is now"},
-	{name: "REQUESTS_CA_BUNDLE", value: merged, effect: diagnose.Replaces, programs: []string{"python3", "python", "pip3", "pip", "aws", "conda"}, titles: []string{"Requests", "pip", "AWS tools", "conda"}},
+	{name: "REQUESTS_CA_BUNDLE", value: merged, effect: diagnose.Replaces, programs: []string{"python3", "python", "pip3", "pip", "aws", "conda", "gcloud"}, titles: []string{"Requests", "pip", "AWS tools", "conda", "gcloud"}},
 	{name: "PIP_CERT", value: merged, effect: diagnose.Replaces, programs: []string{"pip3", "pip"}, titles: []string{"pip"}},
 	{name: "AWS_CA_BUNDLE", value: merged, effect: diagnose.Replaces, programs: []string{"aws"}, titles: []string{"AWS tools"}},
 	{name: "CONDA_SSL_VERIFY", value: merged, effect: diagnose.Replaces, programs: []string{"conda", "mamba"}, titles: []string{"conda"}}, // *
@@ -83,12 +84,12 @@ var envRows = []envRow{
 	{name: "PERL_LWP_SSL_CA_FILE", value: merged, effect: diagnose.Replaces, programs: []string{"perl"}, titles: []string{"Perl's LWP"}},
 	{name: "CARGO_HTTP_CAINFO", value: merged, effect: diagnose.Replaces, programs: []string{"cargo"}, titles: []string{"Cargo"}},
 	{name: "PGSSLROOTCERT", value: merged, effect: diagnose.Replaces, programs: []string{"psql"}, titles: []string{"PostgreSQL's clients"}, note: "without PGSSLMODE=verify-full they verify no name"},
-	{name: "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", value: merged, effect: diagnose.Replaces, programs: []string{"gcloud", "gsutil"}, titles: []string{"gcloud"}}, // *
-	{name: "HTTPLIB2_CA_CERTS", value: merged, effect: diagnose.Replaces, programs: []string{"gcloud", "gsutil"}, titles: []string{"gsutil"}},                  // *
-	{name: "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", value: merged, effect: diagnose.Replaces, programs: []string{"gcloud", "grpc_cli"}, titles: []string{"gRPC"}},   // *
-	{name: "NIX_SSL_CERT_FILE", value: merged, effect: diagnose.Replaces, programs: []string{"nix", "nix-env"}, titles: []string{"Nix"}},                       // *
-	{name: "HEX_CACERTS_PATH", value: merged, effect: diagnose.Replaces, programs: []string{"mix"}, titles: []string{"Hex"}},                                   // *
-	{name: "COMPOSER_CAFILE", value: merged, effect: diagnose.Replaces, programs: []string{"composer"}, titles: []string{"Composer"}},                          // *
+	{name: "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", value: merged, effect: diagnose.Replaces, programs: []string{"gcloud", "gsutil", "bq"}, titles: []string{"gcloud", "gsutil", "bq"}},
+	{name: "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", value: merged, effect: diagnose.Replaces, programs: []string{"gcloud", "grpc_cli"}, titles: []string{"gRPC"}}, // *
+	{name: "NIX_SSL_CERT_FILE", value: merged, effect: diagnose.Replaces, programs: []string{"nix", "nix-env"}, titles: []string{"Nix"}},                     // *
+	{name: "HEX_CACERTS_PATH", value: merged, effect: diagnose.Replaces, programs: []string{"mix"}, titles: []string{"Hex"}},                                 // *
+	{name: "BUNDLE_SSL_CA_CERT", value: merged, effect: diagnose.Replaces, programs: []string{"bundle"}, titles: []string{"Bundler"}},                        // *
+	{name: "COMPOSER_CAFILE", value: merged, effect: diagnose.Replaces, programs: []string{"composer"}, titles: []string{"Composer"}},                        // *
 }
 
 // unmended are programs that no variable helps.
@@ -155,6 +156,50 @@ func Environment(h *host.Host, environ []string, at Pointers, all, nodeOld bool)
 		}
 	}
 	return out, not
+}
+
+// Outdone returns what counts more for a program than a variable that it heeds
+// otherwise, and does not hold the chosen roots: with it the variable is set in vain.
+func Outdone(ctx context.Context, h *host.Host, environ []string, variables []Variable, chosen []*store.Cert) (out []diagnose.Override) {
+	names, after, heed := []string{}, []string{}, map[string]bool{}
+	for _, v := range variables {
+		names, after = append(names, v.Name), append(after, v.Name+"="+v.Value)
+		for _, r := range variablesOf(v.Name) {
+			for _, client := range r.clients {
+				heed[client] = true
+			}
+		}
+	}
+	for _, pair := range environ {
+		if name, _, _ := strings.Cut(pair, "="); !slices.Contains(names, name) {
+			after = append(after, pair)
+		}
+	}
+	all := Overrides(ctx, h, after)
+	for _, o := range all {
+		if slices.Contains(names, o.Source) {
+			heed[o.Client] = false // it does
+		}
+	}
+	for _, o := range all {
+		lacks := slices.ContainsFunc(chosen, func(c *store.Cert) bool {
+			return !slices.ContainsFunc(o.Roots, func(r *store.Cert) bool { return r.SHA256 == c.SHA256 })
+		})
+		if heed[o.Client] && o.Effect != diagnose.Disables && lacks {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// variablesOf returns the rules of a variable.
+func variablesOf(name string) (out []rule) {
+	for _, r := range variables {
+		if slices.Contains(r.names, name) {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 var nodeVersion = re(`^v(\d+)\.(\d+)\.`)

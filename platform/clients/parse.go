@@ -198,7 +198,11 @@ func parseYAML(data []byte) (out []setting) {
 		if strings.ContainsAny(line[:1], " \t#-\r\n") {
 			continue // deeper, a list or nothing
 		}
-		key, v, found := strings.Cut(line, ":")
+		symbol := strings.HasPrefix(line, ":") // as Ruby writes keys
+		key, v, found := strings.Cut(strings.TrimPrefix(line, ":"), ":")
+		if symbol {
+			key = ":" + key
+		}
 		v = strings.TrimSpace(v)
 		if i := strings.Index(v, " #"); i >= 0 && !strings.HasPrefix(v, `"`) && !strings.HasPrefix(v, "'") {
 			v = strings.TrimSpace(v[:i])
@@ -222,6 +226,21 @@ func parseYarn(data []byte) []setting {
 	return out
 }
 
+// parseTOML reads the values in the tables of a TOML file, each in one table. One
+// that is no TOML its program does not read either.
+func parseTOML(data []byte) (out []setting) {
+	values, err := toml.Read(string(data))
+	if err != nil {
+		return nil
+	}
+	for _, v := range values {
+		if len(v.Keys) == 2 && v.List == nil {
+			out = append(out, setting{section: v.Keys[0], name: v.Keys[1], value: v.Text, line: v.Line})
+		}
+	}
+	return out
+}
+
 // parseDocker reads the registries that the Docker daemon does not verify.
 func parseDocker(data []byte) (out []setting) {
 	var doc struct {
@@ -241,6 +260,14 @@ func parseDocker(data []byte) (out []setting) {
 func parseContainerd(data []byte) (out []setting) {
 	hosts, _ := toml.Hosts(string(data))
 	for _, h := range hosts {
+		out = append(out, setting{name: h.Name, only: h.Server, value: h.Text, line: h.Line})
+	}
+	return out
+}
+
+// parseRegistryHosts reads what containerd's config.toml says of single registries.
+func parseRegistryHosts(data []byte) (out []setting) {
+	for _, h := range toml.RegistryHosts(string(data)) {
 		out = append(out, setting{name: h.Name, only: h.Server, value: h.Text, line: h.Line})
 	}
 	return out

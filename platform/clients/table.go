@@ -1,9 +1,12 @@
 package clients
 
 import (
+	"cmp"
+	"path"
 	"slices"
 	"strings"
 
+	"github.com/certtrust/certtrust/platform/toml"
 	"github.com/certtrust/certtrust/store/diagnose"
 )
 
@@ -21,6 +24,7 @@ type rule struct {
 	evenEmpty bool     // it counts when it is empty, too
 	weak      bool     // what is set already counts more
 	each      bool     // every value counts, and not the last alone
+	over      bool     // it counts more than what is said of single servers
 	// take decides on the value and what it does: nothing if it is not ok,
 	// and "" takes back what was set before.
 	take func(s setting) (value string, effect diagnose.OverrideKind, ok bool)
@@ -60,8 +64,8 @@ var unix = []string{"linux", "freebsd", "openbsd", "netbsd", "dragonfly", "solar
 // that are marked with *: that is from its documentation or source.
 var variables = []rule{
 	// OpenSSL. curl reads them only without its own variable.
-	{names: []string{"SSL_CERT_FILE"}, clients: []string{"openssl", "python", "cargo"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file"},
-	{names: []string{"SSL_CERT_DIR"}, clients: []string{"openssl", "python", "cargo"}, topic: "directory", effect: diagnose.Replaces, reads: fromHashed, half: "directory"},
+	{names: []string{"SSL_CERT_FILE"}, clients: []string{"openssl", "python", "ruby", "php", "http-tiny", "w3m", "cargo"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file"},
+	{names: []string{"SSL_CERT_DIR"}, clients: []string{"openssl", "python", "ruby", "php", "http-tiny", "w3m", "cargo"}, topic: "directory", effect: diagnose.Replaces, reads: fromHashed, half: "directory"},
 	{names: []string{"SSL_CERT_FILE"}, clients: []string{"curl"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file", unless: "CURL_CA_BUNDLE"},
 	{names: []string{"SSL_CERT_DIR"}, clients: []string{"curl"}, topic: "directory", effect: diagnose.Replaces, reads: fromHashed, half: "directory", unless: "CURL_CA_BUNDLE"},
 	{names: []string{"CURL_CA_BUNDLE"}, clients: []string{"curl"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file"},
@@ -103,16 +107,30 @@ var variables = []rule{
 	{names: []string{"DENO_TLS_CA_STORE"}, clients: []string{"deno"}, topic: system, reads: fromOpenSSL, take: denoStore},
 
 	// Git. It looks only whether the first one is set.
-	{names: []string{"GIT_SSL_CAINFO"}, clients: []string{"git"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file"},
-	{names: []string{"GIT_SSL_CAPATH"}, clients: []string{"git"}, topic: "directory", effect: diagnose.Replaces, reads: fromHashed, half: "directory"},
-	{names: []string{"GIT_SSL_NO_VERIFY"}, clients: []string{"git"}, topic: verify, effect: diagnose.Disables, evenEmpty: true},
+	{names: []string{"GIT_SSL_CAINFO"}, clients: []string{"git"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file", over: true},
+	{names: []string{"GIT_SSL_CAPATH"}, clients: []string{"git"}, topic: "directory", effect: diagnose.Replaces, reads: fromHashed, half: "directory", over: true},
+	{names: []string{"GIT_SSL_NO_VERIFY"}, clients: []string{"git"}, topic: verify, effect: diagnose.Disables, evenEmpty: true, over: true},
 
 	// Java: what the launcher and the library pick up.
 	{names: []string{"JAVA_TOOL_OPTIONS"}, clients: []string{"java"}, topic: roots, effect: diagnose.Replaces, reads: fromStore, take: javaStore},
 	{names: []string{"JDK_JAVA_OPTIONS"}, clients: []string{"java"}, topic: roots, effect: diagnose.Replaces, reads: fromStore, take: javaStore},
 	{names: []string{"_JAVA_OPTIONS"}, clients: []string{"java"}, topic: roots, effect: diagnose.Replaces, reads: fromStore, take: javaStore}, // *
 
+	// gcloud hands what it is told on to Requests, to gsutil and to bq.
+	{names: []string{"CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE"}, clients: []string{"gcloud"}, topic: roots, effect: diagnose.Replaces, reads: fromFile},
+	{names: []string{"CURL_CA_BUNDLE"}, clients: []string{"gcloud"}, topic: roots, effect: diagnose.Replaces, reads: fromEither, unless: "REQUESTS_CA_BUNDLE"},
+	{names: []string{"REQUESTS_CA_BUNDLE"}, clients: []string{"gcloud"}, topic: roots, effect: diagnose.Replaces, reads: fromEither},
+	{names: []string{"CLOUDSDK_AUTH_DISABLE_SSL_VALIDATION"}, clients: []string{"gcloud"}, topic: verify, take: yes},
+
+	// Perl's LWP looks at nothing of OpenSSL's.
+	{names: []string{"PERL_LWP_SSL_CA_FILE", "HTTPS_CA_FILE"}, clients: []string{"perl"}, topic: "file", effect: diagnose.Replaces, reads: fromFile},
+
+	// Ruby: gem and Bundler
+	{names: []string{"BUNDLE_SSL_CA_CERT"}, clients: []string{"bundler"}, topic: roots, effect: diagnose.Replaces, reads: fromEither}, // *
+	{names: []string{"BUNDLE_SSL_VERIFY_MODE"}, clients: []string{"bundler"}, topic: verify, take: is("0", diagnose.Disables)},        // *
+
 	// Others
+	{names: []string{"COMPOSER_CAFILE"}, clients: []string{"composer"}, topic: roots, effect: diagnose.Replaces, reads: fromFile}, // *
 	{names: []string{"CARGO_HTTP_CAINFO"}, clients: []string{"cargo"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file"},
 }
 
@@ -128,17 +146,22 @@ type file struct {
 	about   string
 	clients []string
 	places  []place // from the weakest to the strongest; * stands for any name
-	parse   func(data []byte) []setting
+	// where returns more of them, which other settings name.
+	where func(c *collector) []string
+	parse func(data []byte) []setting
 	// beside says more of a setting by the directory that the file is in.
 	beside func(s *setting, dir string)
 	rules  []rule
+	// section returns the one of several sections that is heeded.
+	section func(c *collector) string
 	// beforeEnv tells that it counts more than the environment.
 	beforeEnv bool
 }
 
 // files are the files of settings of programs. Those of curl, wget, npm, pip,
-// Git, AWS and Cargo were tried with the program itself; those of Yarn, conda,
-// Docker, containerd and Podman, and wget's ca_directory, are from the documentation.
+// Git, AWS, gcloud, PHP, gem and Cargo were tried with the program itself; those of
+// Yarn, conda, Bundler, Docker, containerd and Podman, PHP's curl.cainfo and wget's
+// ca_directory are from the documentation, or from the source.
 var files = []file{
 	{about: "curl's settings", clients: []string{"curl"}, parse: parseCurl, beforeEnv: true,
 		places: []place{{path: "~/.curlrc"}, {path: "$XDG_CONFIG_HOME/.curlrc", instead: true}, {path: "$CURL_HOME/.curlrc", instead: true}},
@@ -187,17 +210,39 @@ var files = []file{
 			{section: "http", names: []string{"sslverify"}, clients: []string{"git"}, topic: verify, take: off},
 		}},
 	{about: "conda's settings", clients: []string{"conda"}, parse: parseYAML,
-		places: []place{{path: "/etc/conda/.condarc"}, {path: "/opt/conda/.condarc"}, {path: "$CONDA_ROOT/.condarc"}, {path: "~/.conda/.condarc"}, {path: "~/.condarc"}, {path: "$CONDA_PREFIX/.condarc"}, {path: "$CONDARC"}},
+		places: slices.Concat(condarcs("/etc/conda"), condarcs("/var/lib/conda"), condarcs("/opt/conda"), condarcs("$CONDA_ROOT"), condarcs("~/.config/conda"), condarcs("$XDG_CONFIG_HOME/conda"),
+			condarcs("~/.conda"), []place{{path: "~/.condarc"}}, condarcs("$CONDA_PREFIX"), []place{{path: "$CONDARC"}}),
 		rules: []rule{
-			{names: []string{"ssl_verify"}, clients: []string{"conda"}, topic: roots, effect: diagnose.Replaces, reads: fromHome, take: sslVerify},
+			{names: []string{"ssl_verify", "verify_ssl"}, clients: []string{"conda"}, topic: roots, effect: diagnose.Replaces, reads: fromHome, take: sslVerify},
 		}},
 	{about: "the AWS tools' settings", clients: []string{"aws"}, parse: parseINI,
-		places: []place{{path: "~/.aws/config"}},
+		places: []place{{path: "~/.aws/config"}, {path: "$AWS_CONFIG_FILE", instead: true}}, section: awsProfile,
 		rules: []rule{
 			{names: []string{"ca_bundle"}, clients: []string{"aws"}, topic: roots, effect: diagnose.Replaces, reads: fromHome},
 		}},
-	{about: "Cargo's settings", clients: []string{"cargo"}, parse: parseINI,
-		places: []place{{path: "~/.cargo/config"}, {path: "~/.cargo/config.toml"}, {path: "$CARGO_HOME/config.toml"}, {path: "./.cargo/config.toml"}},
+	{about: "gcloud's settings", clients: []string{"gcloud"}, parse: parseINI, where: gcloudFiles,
+		rules: []rule{
+			{section: "core", names: []string{"custom_ca_certs_file"}, clients: []string{"gcloud"}, topic: roots, effect: diagnose.Replaces, reads: fromFile},
+			{section: "auth", names: []string{"disable_ssl_validation"}, clients: []string{"gcloud"}, topic: verify, take: yes},
+		}},
+	{about: "gem's settings", clients: []string{"gem", "bundler"}, parse: parseYAML,
+		places: []place{{path: "/etc/gemrc"}, {path: "~/.config/gem/gemrc"}, {path: "$XDG_CONFIG_HOME/gem/gemrc"}, {path: "~/.gemrc"}},
+		rules: []rule{
+			{names: []string{":ssl_ca_cert"}, clients: []string{"gem"}, topic: roots, effect: diagnose.Adds, reads: fromEither},
+			{names: []string{":ssl_ca_cert"}, clients: []string{"bundler"}, topic: roots, effect: diagnose.Replaces, reads: fromEither},
+			{names: []string{":ssl_verify_mode"}, clients: []string{"gem", "bundler"}, topic: verify, take: is("0", diagnose.Disables)},
+		}},
+	{about: "Bundler's settings", clients: []string{"bundler"}, parse: parseYAML, places: []place{{path: "~/.bundle/config"}}, rules: ofBundler},
+	{about: "Bundler's settings of the project", clients: []string{"bundler"}, parse: parseYAML, places: []place{{path: "./.bundle/config"}}, rules: ofBundler, beforeEnv: true},
+	{about: "PHP's settings", clients: []string{"php", "php-curl"}, parse: parseINI, beforeEnv: true,
+		places: []place{{path: "/etc/php.ini"}, {path: "/etc/php.d/*.ini"}, {path: "/etc/php/*/cli/php.ini"}, {path: "/etc/php/*/cli/conf.d/*.ini"}, {path: "/usr/local/etc/php/php.ini"}, {path: "/usr/local/etc/php/conf.d/*.ini"},
+			{path: "/opt/homebrew/etc/php/*/php.ini", system: "darwin"}, {path: "/usr/local/etc/php/*/php.ini", system: "darwin"}, {path: "$PHPRC/php.ini"}},
+		rules: []rule{
+			{names: []string{"openssl.cafile"}, clients: []string{"php"}, topic: "file", effect: diagnose.Replaces, reads: fromFile},
+			{names: []string{"curl.cainfo"}, clients: []string{"php-curl"}, topic: roots, effect: diagnose.Replaces, reads: fromFile},
+		}},
+	{about: "Cargo's settings", clients: []string{"cargo"}, parse: parseTOML,
+		places: []place{{path: "~/.cargo/config"}, {path: "~/.cargo/config.toml"}, {path: "$CARGO_HOME/config"}, {path: "$CARGO_HOME/config.toml"}, {path: "./.cargo/config"}, {path: "./.cargo/config.toml"}},
 		rules: []rule{
 			{section: "http", names: []string{"cainfo"}, clients: []string{"cargo"}, topic: "file", effect: diagnose.Replaces, reads: fromFile, half: "file"},
 		}},
@@ -206,18 +251,72 @@ var files = []file{
 		rules: []rule{
 			{names: []string{"insecure-registries"}, clients: []string{"docker"}, topic: verify, effect: diagnose.Disables, everyHost: value},
 		}},
+	{about: "containerd's settings for registries", clients: []string{"containerd"}, parse: parseRegistryHosts,
+		where: func(c *collector) []string { return toml.ReadContainerd(c.h).Files() }, rules: ofContainerd},
 	{about: "containerd's settings for a registry", clients: []string{"containerd"}, parse: parseContainerd, beside: ofRegistry,
-		places: []place{{path: "/etc/containerd/certs.d/*/hosts.toml"}},
-		rules: []rule{
-			{names: []string{"ca"}, clients: []string{"containerd"}, topic: more, effect: diagnose.Adds, reads: fromFile, each: true},
-			{names: []string{"skip_verify"}, clients: []string{"containerd"}, topic: verify, take: on},
-		}},
+		where: func(c *collector) []string { return toml.ReadContainerd(c.h).HostsFiles() }, rules: ofContainerd},
 	{about: "the registries of Podman, Skopeo and Buildah", clients: []string{"podman"}, parse: parseRegistries,
 		places: []place{{path: "/usr/share/containers/registries.conf"}, {path: "/etc/containers/registries.conf"}, {path: "/etc/containers/registries.conf.d/*.conf"},
 			{path: "~/.config/containers/registries.conf"}, {path: "~/.config/containers/registries.conf.d/*.conf"}},
 		rules: []rule{
 			{names: []string{"insecure"}, clients: []string{"podman"}, topic: verify, take: on},
 		}},
+}
+
+// ofBundler are what Bundler is told.
+var ofBundler = []rule{
+	{names: []string{"BUNDLE_SSL_CA_CERT"}, clients: []string{"bundler"}, topic: roots, effect: diagnose.Replaces, reads: fromEither},
+	{names: []string{"BUNDLE_SSL_VERIFY_MODE"}, clients: []string{"bundler"}, topic: verify, take: is("0", diagnose.Disables)},
+}
+
+// condarcs are what conda reads in a directory.
+func condarcs(dir string) []place {
+	return []place{{path: dir + "/.condarc"}, {path: dir + "/condarc"}, {path: dir + "/condarc.d/*.yml"}, {path: dir + "/condarc.d/*.yaml"}}
+}
+
+// gcloudFiles are the settings of the installation and of the configuration that
+// is active.
+func gcloudFiles(c *collector) (out []string) {
+	for _, sdk := range []string{"/usr/lib/google-cloud-sdk", "/usr/lib64/google-cloud-sdk", "/opt/google-cloud-sdk", "/snap/google-cloud-cli/current", "~/google-cloud-sdk", "$CLOUDSDK_ROOT_DIR"} {
+		if at, ok := c.expand(sdk + "/properties"); ok {
+			out = append(out, at)
+		}
+	}
+	dir, ok := c.expand("$CLOUDSDK_CONFIG/x")
+	if !ok && c.h.OS == "windows" {
+		dir, ok = c.expand("$APPDATA/gcloud/x")
+	} else if !ok {
+		dir, ok = c.expand("~/.config/gcloud/x")
+	}
+	if !ok {
+		return out
+	}
+	dir = path.Dir(dir)
+	name, _ := c.getenv("CLOUDSDK_ACTIVE_CONFIG_NAME")
+	if name == "" {
+		data, _ := c.h.ReadFile(dir+"/active_config", maxSettings)
+		name = strings.TrimSpace(string(data))
+	}
+	if name = cmp.Or(name, "default"); strings.ContainsAny(name, "/\\*\x00\n") || len(name) > 255 {
+		return out
+	}
+	return append(out, dir+"/configurations/config_"+name)
+}
+
+// awsProfile is the section with the settings of the profile that is chosen.
+func awsProfile(c *collector) string {
+	for _, variable := range []string{"AWS_PROFILE", "AWS_DEFAULT_PROFILE"} {
+		if name, _ := c.getenv(variable); name != "" && name != "default" {
+			return "profile " + strings.ToLower(name)
+		}
+	}
+	return "default"
+}
+
+// ofContainerd are what containerd is told of registries.
+var ofContainerd = []rule{
+	{names: []string{"ca"}, clients: []string{"containerd"}, topic: more, effect: diagnose.Adds, reads: fromFile, each: true},
+	{names: []string{"skip_verify"}, clients: []string{"containerd"}, topic: verify, take: on},
 }
 
 // What settings mean.
@@ -248,6 +347,14 @@ func off(s setting) (string, diagnose.OverrideKind, bool) {
 // on is for what verifies until it is told not to.
 func on(s setting) (string, diagnose.OverrideKind, bool) {
 	if s.value == "true" {
+		return s.value, diagnose.Disables, true
+	}
+	return s.value, "", true
+}
+
+// yes is the same, where there is more than one word for it.
+func yes(s setting) (string, diagnose.OverrideKind, bool) {
+	if slices.Contains([]string{"true", "1", "on", "yes", "y"}, strings.ToLower(s.value)) {
 		return s.value, diagnose.Disables, true
 	}
 	return s.value, "", true

@@ -29,6 +29,7 @@ that adds to them names the chosen ones alone. What no variable helps is told.
 
    eval "$(certtrust env ca.pem)"
    certtrust env --format fish | source
+   certtrust env --format powershell | Out-String | Invoke-Expression
    certtrust env --format systemd > /etc/systemd/system/my.service.d/trust.conf
    certtrust env --format dockerfile >> Dockerfile
    certtrust env --check       are the files as they should be? (3 if not)`,
@@ -101,6 +102,11 @@ func (a *App) env(c *cli.Context) error {
 	for _, o := range clients.Overrides(c.Context, a.Host, a.Environ) {
 		if o.Effect == diagnose.Disables {
 			a.Streams.Warningf("%s: %s makes %s verify nothing", store.Printable(o.Source), store.Printable(o.Name), diagnose.ClientTitle(o.Client))
+		}
+	}
+	if !image {
+		for _, o := range clients.Outdone(c.Context, a.Host, environ, doc.Variables, chosen) {
+			a.Streams.Warningf("%s: %s counts more for %s than the variables, and does not hold the chosen roots", store.Printable(o.Source), store.Printable(o.Name), diagnose.ClientTitle(o.Client))
 		}
 	}
 	if c.Bool("check") {
