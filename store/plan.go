@@ -36,22 +36,6 @@ type Change struct {
 	Exact bool `json:"exact,omitempty"`
 }
 
-// AbsentFirst returns the changes in an order in which what goes makes room for
-// what comes.
-func AbsentFirst(want []Change) []Change {
-	out := slices.Clone(want)
-	slices.SortStableFunc(out, func(a, b Change) int {
-		switch {
-		case a.Absent == b.Absent:
-			return 0
-		case a.Absent:
-			return -1
-		}
-		return 1
-	})
-	return out
-}
-
 // Wanted returns the change that makes c trusted so.
 func (c *Cert) Wanted(trust Trust) Change {
 	return Change{Fingerprint: c.SHA256, DER: c.Raw, Known: c, Trust: &trust}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 )
 
@@ -26,13 +27,39 @@ func (p Plan) Check(id ID) error {
 	return nil
 }
 
-// Changes plans what is wanted, one change after the other. one adds to Steps
-// and Undo what a change takes, or adds nothing and returns why it cannot be,
-// which is then in Refused. Undo is turned round: what is done last is taken
-// back first.
+// Changes plans what is wanted, each wish once, and those to take something out
+// first: that makes room for what comes. one adds to Steps and Undo what a
+// change takes, or adds nothing and returns why it cannot be, which is then in
+// Refused. Of wishes that contradict each other none is planned, for nobody can
+// tell which is meant. Undo is turned round: what is done last is taken back
+// first.
 func (p *Plan) Changes(want []Change, one func(Change) error) {
 	p.Want = want
+	type place struct {
+		certificate Fingerprint
+		item        string
+	}
+	wishes := map[place][]Change{}
 	for _, c := range want {
+		at := place{c.Fingerprint, c.Item}
+		wishes[at] = append(wishes[at], c)
+	}
+	for _, c := range absentFirst(want) {
+		at := place{c.Fingerprint, c.Item}
+		all := wishes[at]
+		switch {
+		case len(all) == 0:
+			continue // it was told already
+		case slices.ContainsFunc(all, c.contradicts):
+			p.Refused = append(p.Refused, Refuse(c.Fingerprint, Because(ErrConflict, "%s is wanted in two ways at once", c.name())))
+			wishes[at] = nil
+			continue
+		}
+		// What is wanted again goes with the first.
+		wishes[at] = slices.DeleteFunc(all, func(other Change) bool { return bytes.Equal(other.Content, c.Content) })
+		if len(wishes[at]) == len(all) {
+			continue
+		}
 		if err := one(c); err != nil {
 			p.Refused = append(p.Refused, Refuse(c.Fingerprint, err))
 		}
@@ -40,27 +67,40 @@ func (p *Plan) Changes(want []Change, one func(Change) error) {
 	slices.Reverse(p.Undo)
 }
 
-// Once makes of one, which plans a change, a function that plans each item of a
-// certificate once: what is wanted again is passed over, and what is wanted
-// differently is an ErrConflict.
-func Once(one func(Change) error) func(Change) error {
-	type place struct {
-		certificate Fingerprint
-		item        string
+// contradicts reports whether two wishes for one item of a certificate cannot
+// both come true. Content is what lies in one of several places that a store
+// can hold a certificate in.
+func (c Change) contradicts(other Change) bool {
+	if c.Absent || other.Absent {
+		return c.Absent != other.Absent
 	}
-	seen := map[place]Change{}
-	return func(c Change) error {
-		at := place{c.Fingerprint, c.Item}
-		before, twice := seen[at]
+	for _, x := range []*Change{&c, &other} {
+		x.DER, x.Known, x.Content = nil, nil, nil
+	}
+	return !reflect.DeepEqual(c, other)
+}
+
+// name returns what the change is about, for people.
+func (c Change) name() string {
+	if c.Fingerprint.IsZero() {
+		return Printable(c.Item)
+	}
+	return c.Fingerprint.Short()
+}
+
+// absentFirst returns the changes with those first that take something out.
+func absentFirst(want []Change) []Change {
+	out := slices.Clone(want)
+	slices.SortStableFunc(out, func(a, b Change) int {
 		switch {
-		case !twice:
-			seen[at] = c
-			return one(c)
-		case !bytes.Equal(ContentOf(before), ContentOf(c)):
-			return Because(ErrConflict, "%s is wanted in two ways at once", c.Fingerprint.Short())
+		case a.Absent == b.Absent:
+			return 0
+		case a.Absent:
+			return -1
 		}
-		return nil
-	}
+		return 1
+	})
+	return out
 }
 
 // ContentOf returns plain data, which no field can keep from being JSON, as the

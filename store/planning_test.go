@@ -9,30 +9,41 @@ import (
 
 func TestChanges(t *testing.T) {
 	a, b := FingerprintOf([]byte("a")), FingerprintOf([]byte("b"))
-	want := []Change{{Fingerprint: a}, {Fingerprint: a}, {Fingerprint: b, DER: []byte("other")}, {Fingerprint: a, Absent: true}, {Fingerprint: a, Item: "1"}, {Fingerprint: b}}
+	c, d := FingerprintOf([]byte("c")), FingerprintOf([]byte("d"))
+	one, other := "one", "other"
+	want := []Change{
+		{Fingerprint: a, Item: "again"}, {Fingerprint: a, Item: "again", DER: []byte("a")}, // the same wish
+		{Fingerprint: b, DER: []byte("other")},           // refused
+		{Fingerprint: c}, {Fingerprint: c, Absent: true}, // neither
+		{Fingerprint: c, Item: "elsewhere", Content: []byte("1")}, // what lay in two places
+		{Fingerprint: c, Item: "elsewhere", Content: []byte("2")},
+		{Fingerprint: d, Label: &one}, {Fingerprint: d, Label: &other}, // neither
+		{Fingerprint: d, Absent: true, Item: "first"},
+	}
 	var p Plan
-	p.Changes(want, Once(func(c Change) error {
+	p.Changes(want, func(c Change) error {
 		if err := c.Check(); err != nil {
 			return err
 		}
-		p.Undo = append(p.Undo, Change{Fingerprint: c.Fingerprint, Item: c.Item, Absent: true})
+		p.Undo = append(p.Undo, Change{Item: c.Item, Content: c.Content})
 		p.Notice("once")
 		return nil
-	}))
+	})
 	if !reflect.DeepEqual(p.Want, want) {
 		t.Errorf("want %v", p.Want)
 	}
-	// What is wanted again is planned once, and a second wish that contradicts
-	// the first, even one that could not be planned, is not.
-	if len(p.Undo) != 2 || p.Undo[0].Item != "1" || p.Undo[1].Item != "" {
-		t.Errorf("undo, the last first: %v", p.Undo)
+	var undo, refused []string
+	for _, c := range p.Undo {
+		undo = append(undo, c.Item+string(c.Content))
 	}
-	var codes []string
+	if !reflect.DeepEqual(undo, []string{"elsewhere2", "elsewhere1", "again", "first"}) {
+		t.Errorf("undo, what was done last first: %q", undo)
+	}
 	for _, r := range p.Refused {
-		codes = append(codes, r.Code)
+		refused = append(refused, r.Code+" "+r.Fingerprint.Short())
 	}
-	if !reflect.DeepEqual(codes, []string{"input", "conflict", "conflict"}) {
-		t.Errorf("refused %q", codes)
+	if !reflect.DeepEqual(refused, []string{"conflict " + c.Short(), "input " + b.Short(), "conflict " + d.Short()}) {
+		t.Errorf("refused %q", refused)
 	}
 	if len(p.Notices) != 1 {
 		t.Errorf("notices %q", p.Notices)

@@ -473,7 +473,7 @@ func (s *Store) checkJava(st *state, p *planner) error {
 	}
 	if !j.readable() {
 		if j.follows {
-			p.notice("Java's key store %s cannot be read (%v), so it is not known whether Java follows", s.family.java.path, j.err)
+			p.plan.Notice("Java's key store %s cannot be read (%v), so it is not known whether Java follows", s.family.java.path, j.err)
 		}
 		return nil
 	}
@@ -485,7 +485,7 @@ func (s *Store) checkJava(st *state, p *planner) error {
 					continue
 				}
 				if !j.takes(c) {
-					p.notice("Java cannot read %s and does not trust it", fp.Short())
+					p.plan.Notice("Java cannot read %s and does not trust it", fp.Short())
 				} else if j.lacks(c) && !slices.Contains(wrong, "lacks "+fp.Short()) {
 					wrong = append(wrong, "lacks "+fp.Short())
 				}
@@ -498,7 +498,7 @@ func (s *Store) checkJava(st *state, p *planner) error {
 			wrong = append(wrong, "still holds "+fp.Short())
 		}
 		for _, alias := range others {
-			p.notice("Java's key store %s also holds %s as \"%s\", which was not generated and stays", s.family.java.path, fp.Short(), store.Printable(alias))
+			p.plan.Notice("Java's key store %s also holds %s as \"%s\", which was not generated and stays", s.family.java.path, fp.Short(), store.Printable(alias))
 		}
 	}
 	if len(wrong) == 0 {

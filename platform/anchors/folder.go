@@ -477,9 +477,7 @@ func (s *folder) Plan(ctx context.Context, want []store.Change) (store.Plan, err
 	if err != nil {
 		return store.Plan{}, s.fail("plan", "", err)
 	}
-	if err := p.changes(want); err != nil {
-		return store.Plan{}, s.fail("plan", "", err)
-	}
+	p.changes(want)
 	return p.plan, nil
 }
 

@@ -312,7 +312,7 @@ func (s *folder) generateHere(ctx context.Context, p *folderPlan) error {
 			Hint: "leave --engine out: " + strings.Join(s.family.command(), " ") + " makes them"}
 	}
 	if len(left) > 0 {
-		addNotice(&p.plan, "%s cannot be made from outside: run \"%s\" in %s at its next start", strings.Join(left, ", "), strings.Join(s.family.command(), " "), s.host.Root)
+		p.plan.Notice("%s cannot be made from outside: run \"%s\" in %s at its next start", strings.Join(left, ", "), strings.Join(s.family.command(), " "), s.host.Root)
 	}
 	return nil
 }

@@ -50,8 +50,8 @@ func (s *folder) newPlan(ctx context.Context) (*folderPlan, error) {
 
 func (p *folderPlan) planned() *store.Plan { return &p.plan }
 
-func (p *folderPlan) changes(want []store.Change) error {
-	err := planChanges(&p.plan, want, func(c store.Change) error {
+func (p *folderPlan) changes(want []store.Change) {
+	p.plan.Changes(want, func(c store.Change) error {
 		before, steps, undo := p.edits.clone(), len(p.plan.Steps), len(p.plan.Undo)
 		err := p.change(c)
 		if err != nil {
@@ -60,7 +60,6 @@ func (p *folderPlan) changes(want []store.Change) error {
 		return err
 	})
 	p.finish()
-	return err
 }
 
 // finish adds the step that all changes share.
@@ -81,13 +80,13 @@ func (p *folderPlan) finish() {
 	p.plan.Steps = append(p.plan.Steps, step)
 	for _, x := range p.st.extras() {
 		if !has(p.edits.lack, x.cert.SHA256) && !has(p.edits.have, x.cert.SHA256) {
-			addNotice(&p.plan, "the update also drops \"%s\" (%s), which comes from no anchor", store.Printable(x.cert.Label()), x.cert.SHA256.Short())
+			p.plan.Notice("the update also drops \"%s\" (%s), which comes from no anchor", store.Printable(x.cert.Label()), x.cert.SHA256.Short())
 		}
 	}
 	for i := range p.st.trust.Certs {
 		c := &p.st.trust.Certs[i]
 		if meant, is := p.st.effective(c); meant && !is && !has(p.edits.have, c.SHA256) && !has(p.edits.lack, c.SHA256) {
-			addNotice(&p.plan, "the update also brings in \"%s\" (%s), which lies in %s", store.Printable(c.Label), c.SHA256.Short(), store.Printable(p.st.source(c).path))
+			p.plan.Notice("the update also brings in \"%s\" (%s), which lies in %s", store.Printable(c.Label), c.SHA256.Short(), store.Printable(p.st.source(c).path))
 		}
 	}
 }
@@ -232,7 +231,7 @@ func (p *folderPlan) entrust(c store.Change) error {
 			return &store.Error{Path: own, Err: store.Because(store.ErrConflict, "there is another file of that name"), Hint: "look what it is, and move it away"}
 		}
 		if !p.s.single() && p.s.family.p11 && !cert.IsCA() {
-			addNotice(&p.plan, "\"%s\" is no certificate authority, and p11-kit would leave it out of every bundle: it is told that it is one", store.Printable(cert.Label()))
+			p.plan.Notice("\"%s\" is no certificate authority, and p11-kit would leave it out of every bundle: it is told that it is one", store.Printable(cert.Label()))
 		}
 		p.edits.writes[own] = content
 		files = append(files, own)
@@ -459,9 +458,8 @@ func (p *folderPlan) distrust(c store.Change) error {
 func (p *folderPlan) withdraw(c store.Change, cert *store.Cert) error {
 	fp := c.Fingerprint
 	held := p.st.of(fp)
-	noList := "%s has no list of distrusted certificates: \"%s\" is removed from it"
 	if p.find(fp) == nil {
-		addNotice(&p.plan, "%s has no list of distrusted certificates: %s is not in it, and that is all it can say", p.s.info.ID, fp.Short())
+		p.plan.Notice(noList+"%s is not in it, and that is all it can say", fp.Short())
 		return nil
 	}
 	vendor := false
@@ -500,7 +498,7 @@ func (p *folderPlan) withdraw(c store.Change, cert *store.Cert) error {
 	if vendor {
 		after = store.State{Present: true, Trust: distrustedForAny}
 	} else {
-		addNotice(&p.plan, noList, p.s.info.ID, store.Printable(cert.Label()))
+		p.plan.Notice(noList+"\"%s\" is removed from it", store.Printable(cert.Label()))
 	}
 	p.edits.lack = append(p.edits.lack, cert)
 	p.step(store.ActionTrust, cert, after, files...)

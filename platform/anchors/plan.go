@@ -61,14 +61,12 @@ func (s *Store) Plan(ctx context.Context, want []store.Change) (store.Plan, erro
 	if err != nil {
 		return store.Plan{}, s.fail("plan", "", err)
 	}
-	if err := p.changes(want); err != nil {
-		return store.Plan{}, s.fail("plan", "", err)
-	}
+	p.changes(want)
 	return p.plan, nil
 }
 
-func (p *planner) changes(want []store.Change) error {
-	err := planChanges(&p.plan, want, func(c store.Change) error {
+func (p *planner) changes(want []store.Change) {
+	p.plan.Changes(want, func(c store.Change) error {
 		before := p.edits.clone()
 		err := p.change(c)
 		if err != nil {
@@ -76,18 +74,7 @@ func (p *planner) changes(want []store.Change) error {
 		}
 		return err
 	})
-	if err != nil {
-		return err
-	}
 	p.finish()
-	return nil
-}
-
-func sameWish(a, b store.Change) bool {
-	if a.Absent != b.Absent || (a.Trust == nil) != (b.Trust == nil) {
-		return false
-	}
-	return a.Trust == nil || a.Trust.Equal(*b.Trust, true)
 }
 
 // finish adds the step that all changes share, and says what else it brings.
@@ -100,19 +87,19 @@ func (p *planner) finish() {
 		Commands: p.commands(), Elevated: p.s.host.EUID != 0,
 	})
 	if !p.s.host.Live && p.s.hasJava() {
-		addNotice(&p.plan, "Java's key store %s is not changed from outside: in the system itself, run %s", p.s.family.java.path, p.javaCommand())
+		p.plan.Notice("Java's key store %s is not changed from outside: in the system itself, run %s", p.s.family.java.path, p.javaCommand())
 	}
 	after := p.st.expected()
 	for _, a := range p.st.anchors {
 		for _, c := range a.certs() {
 			if a.enabled && !a.der && !p.st.inBundle[c.SHA256] && after[c.SHA256] && !slices.Contains(p.edits.have, c.SHA256) && !slices.Contains(p.edits.lack, c.SHA256) {
-				p.notice("the update also brings in \"%s\" (%s), which lies in %s", store.Printable(c.Label()), c.SHA256.Short(), store.Printable(a.path))
+				p.plan.Notice("the update also brings in \"%s\" (%s), which lies in %s", store.Printable(c.Label()), c.SHA256.Short(), store.Printable(a.path))
 			}
 		}
 	}
 	for _, c := range plainCerts(p.st.bundle) {
 		if !after[c.SHA256] && !slices.Contains(p.edits.lack, c.SHA256) && !slices.Contains(p.edits.have, c.SHA256) {
-			p.notice("the update also drops \"%s\" (%s), which comes from no anchor", store.Printable(c.Label()), c.SHA256.Short())
+			p.plan.Notice("the update also drops \"%s\" (%s), which comes from no anchor", store.Printable(c.Label()), c.SHA256.Short())
 		}
 	}
 }
@@ -148,10 +135,6 @@ func (p *planner) javaCommand() string {
 	return "printf '%s\\n' " + strings.Join(quoted, " ") + " | " + p.s.family.java.hook
 }
 
-func (p *planner) notice(format string, args ...any) {
-	addNotice(&p.plan, format, args...)
-}
-
 // change plans one change. The error says why it cannot be.
 func (p *planner) change(c store.Change) error {
 	if c.Aside != "" {
@@ -165,7 +148,7 @@ func (p *planner) change(c store.Change) error {
 	}
 	if c.Trust == nil {
 		if c.Label != nil {
-			p.notice("%s keeps no labels", p.s.info.ID)
+			p.plan.Notice("this store keeps no labels")
 		}
 		if c.DER != nil && p.find(c.Fingerprint) == nil {
 			return errOnlyTrusted
@@ -364,6 +347,10 @@ func (p *planner) buildIn(step *store.Step, name string, c *store.Cert) {
 
 func (s *base) link(name string) string { return s.family.hashDir + "/" + name }
 
+// noList begins what is said where a certificate is to be distrusted and the
+// store can only take it out.
+const noList = "this store has no list of distrusted certificates: "
+
 // withdraw plans to make a certificate not trusted: with gone, that nothing of
 // it is left; otherwise the vendor's files stay and are disabled.
 func (p *planner) withdraw(c store.Change, gone bool) error {
@@ -371,7 +358,7 @@ func (p *planner) withdraw(c store.Change, gone bool) error {
 	cert := p.find(fp)
 	if cert == nil {
 		if !gone {
-			p.notice("%s has no list of distrusted certificates: %s is not in it, and that is all it can say", p.s.info.ID, fp.Short())
+			p.plan.Notice(noList+"%s is not in it, and that is all it can say", fp.Short())
 		}
 		p.dropJavaOrphan(fp)
 		return nil
@@ -442,7 +429,7 @@ func (p *planner) withdraw(c store.Change, gone bool) error {
 		p.dropJava(fp)
 	}
 	if !gone && !vendor {
-		p.notice("%s has no list of distrusted certificates: \"%s\" is removed from it", p.s.info.ID, store.Printable(cert.Label()))
+		p.plan.Notice(noList+"\"%s\" is removed from it", store.Printable(cert.Label()))
 	}
 	p.edits.rebuild = true
 	p.plan.Steps = append(p.plan.Steps, step)

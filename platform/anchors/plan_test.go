@@ -198,9 +198,6 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { b := *b; b.TB = t; b.refused(x.kind, x.want) })
 	}
-	if _, err := b.open().Plan(t.Context(), []store.Change{trust(c), absentOf(c)}); !errors.Is(err, store.ErrConflict) {
-		t.Errorf("two wishes: error %v", err)
-	}
 	// DER alone can be replaced by what the tool understands.
 	b.do(trust(newCA(t, "DER").Cert()))
 	b.trusted(newCA(t, "DER").Cert(), true)

@@ -2,9 +2,7 @@ package anchors
 
 import (
 	"context"
-	"fmt"
 	"path"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -43,7 +41,7 @@ type base struct {
 // job is a change that is planned against the state of a store as it was read.
 type job interface {
 	planned() *store.Plan
-	changes(want []store.Change) error
+	changes(want []store.Change)
 	mend(list []store.Problem)
 
 	// save remembers all that do can touch, and returns what puts it back.
@@ -78,8 +76,8 @@ func (s *base) apply(ctx context.Context, plan store.Plan, quiet func(context.Co
 	}
 	if len(plan.Repair) > 0 {
 		j.mend(plan.Repair)
-	} else if err := j.changes(plan.Want); err != nil {
-		return receipt, s.fail("apply", "", err)
+	} else {
+		j.changes(plan.Want)
 	}
 	if !j.planned().SameSteps(plan) {
 		return receipt, &store.Error{Op: "apply", Store: s.info.ID,
@@ -92,7 +90,7 @@ func (s *base) apply(ctx context.Context, plan store.Plan, quiet func(context.Co
 		}
 		receipt.Done, receipt.Undo = j.planned().Steps, j.planned().Undo
 		for _, n := range s.toRestart() {
-			addNotice(j.planned(), "%s", n)
+			j.planned().Notice("%s", n)
 		}
 	}
 	receipt.Notices = j.planned().Notices
@@ -117,27 +115,6 @@ func (s *base) execute(ctx context.Context, j job) error {
 	return &store.Error{Op: "apply", Store: s.info.ID, Err: store.Because(store.Kind(store.Code(err)), "%w; everything was put back", err), Hint: store.Hint(err)}
 }
 
-// planChanges plans each change that is wanted, once. change plans one, or
-// changes nothing and returns why it cannot be.
-func planChanges(plan *store.Plan, want []store.Change, change func(store.Change) error) error {
-	plan.Want = want
-	seen := map[string]store.Change{}
-	for _, c := range want {
-		key := c.Fingerprint.String() + c.Item
-		if before, twice := seen[key]; twice {
-			if !sameWish(before, c) {
-				return store.Because(store.ErrConflict, "%s is wanted in two ways at once", c.Fingerprint.Short())
-			}
-			continue
-		}
-		seen[key] = c
-		if err := change(c); err != nil {
-			plan.Refused = append(plan.Refused, store.Refuse(c.Fingerprint, err))
-		}
-	}
-	return nil
-}
-
 // onlyDecision returns the decision that a store is to make that knows no
 // purposes, and cannot hold a certificate without trusting it.
 func onlyDecision(wanted store.Trust) (store.Decision, error) {
@@ -152,13 +129,6 @@ func onlyDecision(wanted store.Trust) (store.Decision, error) {
 		return "", store.Because(store.ErrUnsupported, "this store cannot limit trust to hosts or dates")
 	}
 	return t[0].Decision, nil
-}
-
-// addNotice adds a notice to a plan, once.
-func addNotice(plan *store.Plan, format string, args ...any) {
-	if text := fmt.Sprintf(format, args...); !slices.Contains(plan.Notices, text) {
-		plan.Notices = append(plan.Notices, text)
-	}
 }
 
 // problemsOf yields what is wrong with a store's entries.

@@ -57,7 +57,7 @@ func (p *dirPlan) uncovered(was *dirState, f store.Fingerprint) {
 		for _, b := range p.members[name].blocks {
 			if s := b.cert.SHA256; s != f && now[s] && !before[s] {
 				before[s] = true
-				p.plan.Notices = append(p.plan.Notices, "OpenSSL will find "+store.Printable(b.cert.Label())+" ("+s.Short()+"), too: a gap in the numbers before its link is closed")
+				p.plan.Notice("OpenSSL will find %s (%s), too: a gap in the numbers before its link is closed", store.Printable(b.cert.Label()), s.Short())
 			}
 		}
 	}
@@ -113,10 +113,10 @@ func (p *dirPlan) change(c store.Change) error {
 	case err != nil:
 		return err
 	case !wanted && len(in) > 0:
-		p.plan.Notices = append(p.plan.Notices, "a directory cannot distrust: "+store.Printable(cert.Label())+" will not be in it at all")
+		p.plan.Notice("a directory cannot distrust: %s will not be in it at all", store.Printable(cert.Label()))
 		return p.remove(c.Fingerprint, in)
 	case !wanted:
-		p.plan.Notices = append(p.plan.Notices, "a directory cannot distrust, and "+store.Printable(cert.Label())+" is not in it")
+		p.plan.Notice("a directory cannot distrust, and %s is not in it", store.Printable(cert.Label()))
 		return nil
 	case c.Content != nil:
 		return p.restore(c, cert)

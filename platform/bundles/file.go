@@ -316,10 +316,10 @@ func (p *planner) change(c store.Change) error {
 	case err != nil:
 		return err
 	case !wanted && len(found) > 0:
-		p.plan.Notices = append(p.plan.Notices, "a file cannot distrust: "+store.Printable(cert.Label())+" will not be in it at all")
+		p.plan.Notice("a file cannot distrust: %s will not be in it at all", store.Printable(cert.Label()))
 		return p.remove(found)
 	case !wanted:
-		p.plan.Notices = append(p.plan.Notices, "a file cannot distrust, and "+store.Printable(cert.Label())+" is not in it")
+		p.plan.Notice("a file cannot distrust, and %s is not in it", store.Printable(cert.Label()))
 		return nil
 	case len(found) > 0 && c.Content == nil:
 		return nil

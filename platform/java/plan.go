@@ -72,21 +72,11 @@ func (s *Store) Plan(ctx context.Context, want []store.Change) (store.Plan, erro
 }
 
 func (p *planner) changes(want []store.Change) {
-	absent := map[string]bool{}
-	p.plan.Changes(want, func(c store.Change) error {
-		key := c.Fingerprint.String() + " " + c.Item
-		if before, twice := absent[key]; twice && before != c.Absent {
-			return store.Because(store.ErrConflict, "%s is wanted in two ways at once", c.Fingerprint.Short())
-		}
-		absent[key] = c.Absent
-		return p.change(c)
-	})
+	p.plan.Changes(want, p.change)
 	if len(p.plan.Steps) > 0 && p.s.o.own {
-		p.notice("programs in Java that run already heed this after they have been started again")
+		p.plan.Notice("programs in Java that run already heed this after they have been started again")
 	}
 }
-
-func (p *planner) notice(format string, args ...any) { p.plan.Notice(format, args...) }
 
 // find returns the entries that a change is about, by their index.
 func (p *planner) find(c store.Change) (found []int) {
@@ -123,7 +113,7 @@ func (p *planner) change(c store.Change) error {
 	case err != nil:
 		return err
 	case !wanted:
-		p.notice("a keystore cannot distrust: %s will not be in it at all", store.Printable(cert.Label()))
+		p.plan.Notice("a keystore cannot distrust: %s will not be in it at all", store.Printable(cert.Label()))
 		p.remove(found)
 		return nil
 	case anchor || c.Trust == nil:

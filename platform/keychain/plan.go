@@ -52,19 +52,7 @@ func (s *Store) Plan(ctx context.Context, want []store.Change) (store.Plan, erro
 }
 
 func (p *planner) changes(want []store.Change) {
-	order := slices.Clone(want)
-	// What is taken out makes room for what has the same issuer and serial.
-	slices.SortStableFunc(order, func(a, b store.Change) int {
-		rank := func(c store.Change) int {
-			if c.Absent {
-				return 0
-			}
-			return 1
-		}
-		return rank(a) - rank(b)
-	})
-	p.plan.Changes(order, store.Once(p.change))
-	p.plan.Want = want
+	p.plan.Changes(want, p.change)
 	p.finish()
 }
 

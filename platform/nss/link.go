@@ -69,9 +69,6 @@ func (p *planner) link(c store.Change) error {
 	if c.Absent == (len(linked) == 0) {
 		return nil
 	}
-	if p.edits.link != nil {
-		return store.Because(store.ErrConflict, "the link is wanted in two ways at once")
-	}
 	edit := &linkEdit{before: text}
 	step := store.Step{Action: store.ActionLink, Label: "follow the system's store", Files: []string{file}}
 	undo := store.Change{Item: LinkItem, Absent: true}

@@ -122,12 +122,9 @@ func (p *planner) repair(problems []store.Problem) {
 }
 
 func (p *planner) changes(want []store.Change) {
-	p.plan.Changes(store.AbsentFirst(want), store.Once(p.change))
-	p.plan.Want = want
+	p.plan.Changes(want, p.change)
 	p.restart()
 }
-
-func (p *planner) notice(format string, args ...any) { p.plan.Notice(format, args...) }
 
 // restart tells a person whose program uses the database what it heeds at once,
 // and what only after it has been started again. A program of the Firefox family
@@ -140,11 +137,11 @@ func (p *planner) restart() {
 	}
 	program := p.s.o.Program
 	if p.edits.link != nil {
-		p.notice("%s is running: it heeds the link after it has been started again", program)
+		p.plan.Notice("%s is running: it heeds the link after it has been started again", program)
 		return
 	}
 	if !p.s.o.Profile {
-		p.notice("%s is running: it heeds this at once for sites that it has not looked at yet, and for others after it has been started again", program)
+		p.plan.Notice("%s is running: it heeds this at once for sites that it has not looked at yet, and for others after it has been started again", program)
 		return
 	}
 	var added, others []string
@@ -166,10 +163,10 @@ func (p *planner) restart() {
 		}
 	}
 	if len(added) > 0 {
-		p.notice("%s is running: it heeds at once that %s, unless a server has sent it that certificate already: then it has to be started again", program, some(added))
+		p.plan.Notice("%s is running: it heeds at once that %s, unless a server has sent it that certificate already: then it has to be started again", program, some(added))
 	}
 	if len(others) > 0 {
-		p.notice("%s is running: only after it has been started again does it heed that %s", program, some(slices.Compact(others)))
+		p.plan.Notice("%s is running: only after it has been started again does it heed that %s", program, some(slices.Compact(others)))
 	}
 }
 
@@ -548,7 +545,7 @@ func (p *planner) tell(t *target, before levels, trusting bool) {
 		p.adding[issueOf(t.cert)] = t.cert
 	}
 	if p.s.o.Profile && !t.gone && t.levels.trusts() && t.cert.IsCA() && t.cert.SelfIssued() && namesHosts(t.cert) {
-		p.notice("\"%s\" is a certificate authority that names hosts: %s does not accept it as a server's own certificate, whatever it is trusted for; issue one that is no authority",
+		p.plan.Notice("\"%s\" is a certificate authority that names hosts: %s does not accept it as a server's own certificate, whatever it is trusted for; issue one that is no authority",
 			store.Printable(t.cert.Label()), p.s.program())
 	}
 }

@@ -69,10 +69,8 @@ func (s *Store) newPlanner(ctx context.Context, want []store.Change) (*planner, 
 	if err := p.lookAround(ctx); err != nil {
 		return nil, err
 	}
-	p.plan = store.Plan{Store: s.info.ID, Basis: "sha256:" + hex.EncodeToString(sum.Sum(nil)), Want: want, Steps: []store.Step{}}
-	for _, w := range want {
-		p.change(w)
-	}
+	p.plan = store.Plan{Store: s.info.ID, Basis: "sha256:" + hex.EncodeToString(sum.Sum(nil)), Steps: []store.Step{}}
+	p.plan.Changes(want, p.change)
 	return p, nil
 }
 
@@ -112,7 +110,7 @@ func (p *planner) lookAround(ctx context.Context) error {
 }
 
 // change plans one change: all of it, or it is refused.
-func (p *planner) change(w store.Change) {
+func (p *planner) change(w store.Change) error {
 	p.begun = nil
 	before := p.state(w.Fingerprint)
 	err := p.decide(w)
@@ -127,11 +125,10 @@ func (p *planner) change(w store.Change) {
 		if errors.As(err, &code) {
 			err = p.s.failed("plan", err)
 		}
-		p.plan.Refused = append(p.plan.Refused, store.Refuse(w.Fingerprint, err))
-		return
+		return err
 	}
 	if len(p.begun) == 0 {
-		return
+		return nil
 	}
 	after := p.state(w.Fingerprint)
 	step := store.Step{Action: store.ActionTrust, Fingerprint: w.Fingerprint, Label: after.Label, Before: before, After: after}
@@ -147,10 +144,11 @@ func (p *planner) change(w store.Change) {
 	for _, e := range p.begun {
 		step.Files = append(step.Files, p.s.at.keyOf(e.item, e.thumbprint()))
 		step.Commands = append(step.Commands, commands(p.s.at, e)...)
-		p.plan.Undo = slices.Insert(p.plan.Undo, 0, e.undo())
+		p.plan.Undo = append(p.plan.Undo, e.undo())
 	}
 	p.edits = append(p.edits, p.begun...)
 	p.plan.Steps = append(p.plan.Steps, step)
+	return nil
 }
 
 // thumbprint is that of the certificate of an edit.

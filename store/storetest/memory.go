@@ -264,7 +264,7 @@ func (m *Memory) readBack(want contents) error {
 func (m *Memory) plan(c contents, want []store.Change, repair []store.Problem) (store.Plan, contents) {
 	p := store.Plan{Store: m.info.ID, Basis: c.digest(), Repair: repair, Steps: []store.Step{}}
 	c = contents{slices.Clone(c.Items), slices.Clone(c.Problems)}
-	p.Changes(store.AbsentFirst(want), func(w store.Change) error {
+	p.Changes(want, func(w store.Change) error {
 		at := slices.IndexFunc(c.Items, func(i item) bool { return i.DER != nil && i.sha256 == w.Fingerprint })
 		var old *item
 		if at >= 0 {
@@ -291,7 +291,6 @@ func (m *Memory) plan(c contents, want []store.Change, repair []store.Problem) (
 		}
 		return nil
 	})
-	p.Want = want
 	c.sort()
 	for _, problem := range repair {
 		at := slices.IndexFunc(c.Problems, problem.Same)

@@ -57,6 +57,7 @@ type Fixture struct {
 const (
 	planIsPure       = "Plan changes nothing."
 	planSaysRefused  = "What the store cannot do is in Plan.Refused, with the reason."
+	planIsOne        = "Of wishes that contradict each other none is planned, and all others are; what is wanted twice is planned once."
 	planIsData       = "A plan is plain data: it can be written down, read again and applied elsewhere, and its digest stays the same."
 	planIsComplete   = "Plan returns the steps that lead from the present state to want."
 	pathsAreSafe     = "No file name is made of what a certificate or a label says, unless it is made safe."
@@ -126,6 +127,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"RemoveAbsent", testRemoveAbsent},
 		{"VendorDistrust", testVendorDistrust},
 		{"VendorRemove", testVendorRemove},
+		{"Contradiction", testContradiction},
 		{"DistrustUnknown", testDistrustUnknown},
 		{"DistrustAdded", testDistrustAdded},
 		{"NotTrustedUnasked", testNotTrustedUnasked},
@@ -565,6 +567,26 @@ func testVendorRemove(r *run) {
 	r.check(planSaysRefused, !p.Empty(), "to remove what the vendor put there is neither refused nor planned")
 	r.check(absentIsGone, !hasTrust(r.find(v)), "it is still trusted")
 	r.undo(receipt, before)
+}
+
+func testContradiction(r *run) {
+	a, b, c := NewCA(r).Cert(), NewCA(r).Cert(), NewCA(r).Cert()
+	r.do(r.trusted(a))
+	before := r.look()
+	for _, pair := range [][2]store.Change{
+		{r.trusted(a), absent(a)}, {absent(a), r.trusted(a)},
+		{r.trusted(b), absent(b)}, {absent(b), r.trusted(b)},
+		{r.trusted(a), r.distrusted(a)}, {r.distrusted(b), r.trusted(b)},
+	} {
+		p := r.plan(pair[0], r.trusted(c), pair[1], r.trusted(c))
+		r.check(planIsOne, len(p.Refused) == 1 && p.Refused[0].Fingerprint == pair[0].Fingerprint && p.Refused[0].Code == store.Code(store.ErrConflict),
+			"for %+v it was refused: %+v", pair, p.Refused)
+		r.check(planIsOne, slices.ContainsFunc(p.Steps, func(s store.Step) bool { return s.Fingerprint == c.SHA256 }) &&
+			!slices.ContainsFunc(p.Steps, func(s store.Step) bool { return s.Fingerprint == pair[0].Fingerprint }), "for %+v the steps are %+v", pair, p.Steps)
+		once := r.plan(r.trusted(c))
+		r.check(planIsOne, reflect.DeepEqual(p.Undo, once.Undo) && p.SameSteps(once), "for %+v the steps are %+v, not %+v", pair, p.Steps, once.Steps)
+	}
+	r.same(planIsPure, before)
 }
 
 func testDistrustUnknown(r *run) {

@@ -440,6 +440,27 @@ var broken = map[string]struct {
 				}
 			})
 		}},
+	"does what was said last": {test: "Contradiction", quote: "Of wishes that contradict each other none is planned",
+		breaks: func(_ *testing.T, _ *storetest.Fixture, e *editor) {
+			changeWant(e, func(want []store.Change) []store.Change {
+				last := map[store.Fingerprint]store.Change{}
+				for _, w := range want {
+					last[w.Fingerprint] = w
+				}
+				return slices.Collect(maps.Values(last))
+			})
+		}},
+	"fails for a contradiction": {test: "Contradiction", quote: "What the store cannot do is in Plan.Refused",
+		breaks: func(_ *testing.T, _ *storetest.Fixture, e *editor) {
+			m := e.Memory
+			e.plan = func(ctx context.Context, want []store.Change) (store.Plan, error) {
+				p, err := m.Plan(ctx, want)
+				if len(p.Refused) > 0 {
+					err = store.ErrConflict
+				}
+				return p, err
+			}
+		}},
 	"drops distrust in silence": {option: "vendor distrust only", test: "DistrustUnknown", quote: "What is distrusted is distrusted afterwards",
 		breaks: func(_ *testing.T, _ *storetest.Fixture, e *editor) {
 			changePlan(e, func(p *store.Plan) { p.Notices = nil })
