@@ -228,10 +228,16 @@ type group struct {
 	trusts, origins, problems []string
 }
 
-// groups returns the records by certificate, sorted by label and fingerprint.
-func groups(records []ListRecord) []*group {
+// groups returns the records by certificate, sorted by label and fingerprint. A
+// store that follows another may not know who put a certificate there: that is
+// told only if no other store knows.
+func groups(stores []ListStore, records []ListRecord) []*group {
 	var out []*group
 	known := map[store.Fingerprint]*group{}
+	unsaid := map[*group][]string{}
+	follows := func(id store.ID) bool {
+		return slices.ContainsFunc(stores, func(s ListStore) bool { return s.ID == id && s.DerivedFrom != "" })
+	}
 	for _, r := range records {
 		g := known[r.SHA256]
 		if g == nil {
@@ -243,12 +249,21 @@ func groups(records []ListRecord) []*group {
 		}
 		g.stores = include(g.stores, r.Store)
 		g.trusts = include(g.trusts, trustText(r.Trust))
-		g.origins = include(g.origins, originText(r.Origin))
+		if r.Origin.By == store.ByUnknown && follows(r.Store) {
+			unsaid[g] = include(unsaid[g], originText(r.Origin))
+		} else {
+			g.origins = include(g.origins, originText(r.Origin))
+		}
 		for _, p := range r.Problems {
 			g.problems = include(g.problems, p.Code)
 		}
 		if g.raw == nil && g.PEM == "" {
 			g.raw, g.PEM = r.raw, r.PEM
+		}
+	}
+	for g, origins := range unsaid {
+		if len(g.origins) == 0 {
+			g.origins = origins
 		}
 	}
 	slices.SortStableFunc(out, func(a, b *group) int {
@@ -322,7 +337,7 @@ func (v *tableView) End(sum ListSummary) error {
 }
 
 func (v *tableView) writeCertificates() error {
-	return listTable(groups(v.records)).Write(v.s)
+	return listTable(groups(v.header.Stores, v.records)).Write(v.s)
 }
 
 func (v *tableView) writeStores() error {
@@ -341,7 +356,7 @@ func (v *tableView) writeStores() error {
 		if _, err := fmt.Fprintln(v.s.Out, v.s.Paint(term.Bold, term.Safe(title))); err != nil {
 			return err
 		}
-		groups := groups(records)
+		groups := groups(v.header.Stores, records)
 		for _, g := range groups {
 			g.stores = nil // the heading says it
 		}

@@ -233,7 +233,7 @@ func newPEMView(s *term.Streams, _ ListOptions) ListView { return &pemView{s: s}
 
 func (v *pemView) End(ListSummary) error {
 	between := ""
-	for _, g := range groups(v.records) {
+	for _, g := range groups(v.header.Stores, v.records) {
 		pem := g.pem()
 		if pem == "" {
 			continue

@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -220,6 +221,32 @@ func TestCSVIsReadBack(t *testing.T) {
 	for i, r := range records {
 		if r.SHA256.IsZero() != (rows[i+1][0] == "") || !r.SHA256.IsZero() && rows[i+1][0] != r.SHA256.String() {
 			t.Errorf("row %d has the fingerprint %q", i+1, rows[i+1][0])
+		}
+	}
+}
+
+// A store that is made of another does not know who put a certificate there:
+// beside one that does, it looked as if somebody unknown had a hand in it.
+func TestOriginOfWhatFollows(t *testing.T) {
+	c := makeCerts(t).root
+	followInfo := info("java:/etc/ssl/certs/java/cacerts", "Debian's Java CA certificates", store.ScopeSystem)
+	followInfo.DerivedFrom = system
+	stores := []ListStore{{Info: info(system, "", store.ScopeSystem)}, {Info: followInfo}, {Info: info(jdk, "", store.ScopeSystem)}}
+	vendor, generated, unknown := store.Origin{By: store.ByVendor}, store.Origin{By: store.ByUnknown, Detail: "generated"}, store.Origin{By: store.ByUnknown}
+	record := func(id store.ID, o store.Origin) ListRecord {
+		return NewListRecord(id, store.Entry{Cert: c, Origin: o}, now)
+	}
+	for _, test := range []struct {
+		records []ListRecord
+		want    []string
+	}{
+		{[]ListRecord{record(system, vendor), record(followInfo.ID, generated)}, []string{"vendor"}},
+		{[]ListRecord{record(followInfo.ID, generated), record(system, vendor)}, []string{"vendor"}},
+		{[]ListRecord{record(followInfo.ID, generated)}, []string{"unknown: generated"}},
+		{[]ListRecord{record(system, vendor), record(jdk, unknown)}, []string{"vendor", "unknown"}},
+	} {
+		if got := groups(stores, test.records)[0].origins; !slices.Equal(got, test.want) {
+			t.Errorf("got %q, not %q", got, test.want)
 		}
 	}
 }
