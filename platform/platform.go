@@ -5,6 +5,7 @@ package platform
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"iter"
 	"path"
@@ -40,6 +41,8 @@ type Backend struct {
 	// Place opens the store in any place, an absolute path, that an ID names
 	// after the colon; nil = that cannot be.
 	Place func(h *host.Host, place string) (store.Store, []string, error)
+	// Wants is what a place has to be, for whoever has named one that is not.
+	Wants string
 	// Knows: what Place opens is what Detect would find there, so that nothing
 	// else is opened for a store that is named by its place.
 	Knows bool
@@ -69,18 +72,18 @@ func Backends() []Backend {
 			},
 		},
 		{Name: keychain.Backend, Scopes: []store.Scope{store.ScopeSystem}, Detect: detection(keychain.DetectSystem)},
-		{Name: keychain.Backend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(keychain.DetectUser), Place: keychain.OpenFile},
-		{Name: nss.Backend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(browser.DetectUser), Place: browser.OpenDir},
+		{Name: keychain.Backend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(keychain.DetectUser), Place: keychain.OpenFile, Wants: "a keychain file"},
+		{Name: nss.Backend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(browser.DetectUser), Place: browser.OpenDir, Wants: "the directory that cert9.db is in"},
 		{Name: nss.Backend, Detect: detection(browser.DetectSystem)},
-		{Name: java.Backend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(java.DetectUser), Place: java.Open, Knows: true},
+		{Name: java.Backend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(java.DetectUser), Place: java.Open, Wants: "a keystore, or the directory that bin/java is in", Knows: true},
 		{Name: java.Backend, Detect: detection(java.DetectSystem)},
-		{Name: bundles.FileBackend, Scopes: []store.Scope{store.ScopeUser}, OnDemand: true, Detect: detection(bundles.DetectUser), Place: bundles.OpenFile},
+		{Name: bundles.FileBackend, Scopes: []store.Scope{store.ScopeUser}, OnDemand: true, Detect: detection(bundles.DetectUser), Place: bundles.OpenFile, Wants: "a file of certificates"},
 		{Name: bundles.FileBackend, OnDemand: true, Detect: detection(bundles.DetectSystem)},
-		{Name: bundles.DirBackend, Detect: nowhere, Place: bundles.OpenDir},
+		{Name: bundles.DirBackend, Detect: nowhere, Place: bundles.OpenDir, Wants: "a directory of certificates"},
 		{Name: nss.BuiltinBackend, Detect: detection(nss.DetectBuiltin)},
 		{Name: browser.ProfileBackend, Scopes: []store.Scope{store.ScopeUser}, Detect: detection(browser.DetectProfiles)},
 		{Name: browser.PolicyBackend, Detect: detection(browser.DetectPolicies)},
-		{Name: wincert.ExportBackend, Detect: nowhere, Place: wincert.OpenExport},
+		{Name: wincert.ExportBackend, Detect: nowhere, Place: wincert.OpenExport, Wants: "a file that was exported from a Windows"},
 	}, Windows(wincert.System()))
 }
 
@@ -317,7 +320,7 @@ func place(h *host.Host, backends []Backend, all []Found, id string) (*Found, er
 		}
 		s, reasons, err := b.Part(h, at)
 		if err != nil {
-			return nil, &store.Error{Op: "open", Store: store.ID(id), Err: err, Hint: store.Hint(err)}
+			return nil, store.At("open", store.ID(id), "", err)
 		}
 		return &Found{Store: s, Reasons: reasons}, nil
 	}
@@ -335,9 +338,13 @@ func place(h *host.Host, backends []Backend, all []Found, id string) (*Found, er
 		}
 		s, reasons, err := b.Place(h, path.Clean(at))
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil
-		} else if err != nil {
-			return nil, &store.Error{Op: "open", Store: store.ID(id), Err: err, Hint: store.Hint(err)}
+			if strings.ContainsAny(at, "*?[") { // a pattern that fits nothing
+				return nil, nil
+			}
+			err = &store.Error{Err: store.Because(store.ErrNotFound, "there is no such place"), Hint: "name " + b.Wants}
+		}
+		if err != nil {
+			return nil, store.At("open", store.ID(id), "", err)
 		}
 		return &Found{Store: s, Reasons: reasons}, nil
 	}
@@ -362,6 +369,10 @@ func among(all []Found, backends []Backend) string {
 		if !slices.Contains(names, b.Name) {
 			names = append(names, b.Name)
 		}
+	}
+	const most = 6
+	if n := len(ids) - most; n > 0 {
+		ids = append(ids[:most], fmt.Sprintf("%d more", n))
 	}
 	if len(ids) > 0 {
 		return "there is " + strings.Join(ids, ", ")

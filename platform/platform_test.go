@@ -3,6 +3,7 @@ package platform
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
@@ -140,6 +141,48 @@ func TestNamedByPlace(t *testing.T) {
 		if asked := strings.Join(m.asked, " "); asked != c.asked {
 			t.Errorf("%s: asked were %q, not %q", c.name, asked, c.asked)
 		}
+	}
+}
+
+// Of a place that is not there just that is said, and what is expected there:
+// the list of all stores hid it.
+func TestNoSuchPlace(t *testing.T) {
+	names := map[string]bool{}
+	for _, b := range Backends() {
+		if b.Place == nil || names[b.Name] {
+			continue
+		}
+		names[b.Name] = true
+		_, err := Detect(t.Context(), host.Fake(t.TempDir()), Backends(), Selector{Stores: []string{b.Name + ":/no/such"}})
+		if want := "open " + b.Name + ":/no/such: there is no such place"; err == nil || err.Error() != want || !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("it is not %q but %v", want, err)
+		}
+		if b.Wants == "" || store.Hint(err) != "name "+b.Wants {
+			t.Errorf("%s: the hint is %q", b.Name, store.Hint(err))
+		}
+	}
+	for _, name := range []string{"file", "dir", "nss", "java", "reg", "keychain"} {
+		if !names[name] {
+			t.Errorf("%s has no places", name)
+		}
+	}
+	_, err := Detect(t.Context(), host.Fake(t.TempDir()), Backends(), Selector{Stores: []string{"dir:/no/such*"}})
+	if err == nil || !strings.Contains(err.Error(), "there is no store \"dir:/no/such*\"") {
+		t.Errorf("a pattern: %v", err)
+	}
+}
+
+// Of many stores only some are told.
+func TestAmong(t *testing.T) {
+	var found []Found
+	for i := range 10 {
+		found = append(found, Found{Store: storetest.NewMemory(store.Info{ID: store.ID(fmt.Sprint("mem:", i))})})
+	}
+	if got := among(found, nil); got != "there is mem:0, mem:1, mem:2, mem:3, mem:4, mem:5, 4 more" {
+		t.Errorf("got %q", got)
+	}
+	if got := among(found[:7], nil); !strings.HasSuffix(got, "mem:5, 1 more") {
+		t.Errorf("got %q", got)
 	}
 }
 
