@@ -7,7 +7,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/certtrust/certtrust/cmd/internal/render"
-	"github.com/certtrust/certtrust/platform"
 	"github.com/certtrust/certtrust/store"
 )
 
@@ -31,7 +30,10 @@ func (a *App) prune(c *cli.Context) error {
 			if selector(c).Names(st.info) || c.Context.Err() != nil {
 				return st.err
 			}
-			continue
+			continue // planning tells of it
+		}
+		for _, err := range st.lost {
+			a.Streams.Warningf("%v", err)
 		}
 		vendors := map[store.Fingerprint]bool{}
 		for _, e := range st.entries {
@@ -66,11 +68,10 @@ func (a *App) prune(c *cli.Context) error {
 			ch.certificates = append(ch.certificates, render.NewChangeCertificate(e.Cert, actRemoved, reason, nil))
 		}
 	}
-	if len(told) == 0 {
-		// That none is left is what was asked for.
-		return ch.tell(unchanged(found), "", nil)
-	}
 	ch.want = func(i store.Info) []store.Change { return wants[i.ID] }
+	if len(told) == 0 {
+		return ch.run(found) // that none is left is what was asked for
+	}
 	if !c.Bool("dry-run") && !c.Bool("yes") {
 		if !a.Streams.CanAsk() {
 			return &store.Error{Op: "remove", Err: store.Because(store.ErrConsent, "%s would be removed that nobody has named", certificates(len(told))),
@@ -88,15 +89,6 @@ func (a *App) prune(c *cli.Context) error {
 		}
 	}
 	return ch.run(found)
-}
-
-// unchanged are the parts of stores in which nothing is to be done.
-func unchanged(found []platform.Found) []*platform.Part {
-	var out []*platform.Part
-	for _, f := range found {
-		out = append(out, &platform.Part{Store: f.Store, Result: platform.Unchanged})
-	}
-	return out
 }
 
 func certificates(n int) string {
