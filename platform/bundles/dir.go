@@ -61,9 +61,7 @@ func OpenDir(h *host.Host, at string) (store.Store, []string, error) {
 	d.info.Access.Read, d.info.Access.Write = d.obstacles()
 	reasons := []string{"it was named"}
 	if d.info.Access.Read == nil {
-		if st, err := d.read(); err == nil {
-			reasons = append(reasons, st.why())
-		}
+		reasons = append(reasons, d.why()...)
 	}
 	return d, reasons, nil
 }
@@ -209,13 +207,9 @@ func (d *Dir) fill(m *member) {
 }
 
 func (m *member) set(data []byte) {
-	m.text, m.err = parse(data)
-	if m.err != nil {
-		return
+	if m.text, m.err = parse(data); m.err == nil {
+		m.key = m.text.key
 	}
-	file, _ := certfile.Read(data)
-	m.key = slices.ContainsFunc(file.Items, func(i certfile.Item) bool { return i.HasKey }) ||
-		slices.ContainsFunc(file.Notices, func(n certfile.Notice) bool { return n.Code == certfile.PrivateKey })
 }
 
 func (st *dirState) holdsAny() bool {
@@ -228,14 +222,23 @@ func (st *dirState) holdsAny() bool {
 }
 
 // why says which kind of directory it is.
-func (st *dirState) why() string {
-	switch {
-	case !st.hashed:
-		return "no link in it is named by the hash of a subject: its readers take every file, and no links are made (OpenSSL finds nothing in it before openssl rehash)"
-	case len(st.links) == 0 && !st.holdsAny():
-		return "it is empty: what is put in gets links by the hash of its subject, without which OpenSSL would not find it"
+func (d *Dir) why() []string {
+	names, _ := d.host.ReadDir(d.path)
+	hashed := slices.ContainsFunc(names, func(e fs.DirEntry) bool {
+		_, _, is := hashName(e.Name())
+		return is && (e.Type()&fs.ModeSymlink != 0 || e.Type().IsRegular())
+	})
+	if hashed { // as in a large one, which takes long to read
+		return []string{"names in it are hashes of subjects, by which OpenSSL finds certificates: they are kept as openssl rehash does"}
 	}
-	return "names in it are hashes of subjects, by which OpenSSL finds certificates: they are kept as openssl rehash does"
+	st, err := d.read()
+	switch {
+	case err != nil:
+		return nil
+	case !st.hashed:
+		return []string{"no link in it is named by the hash of a subject: its readers take every file, and no links are made (OpenSSL finds nothing in it before openssl rehash)"}
+	}
+	return []string{"it is empty: what is put in gets links by the hash of its subject, without which OpenSSL would not find it"}
 }
 
 // hashName takes the name of a hash link apart.
@@ -256,14 +259,14 @@ func hashes(c *store.Cert, hash string) bool {
 	return c.Version != 0 && (certfile.SubjectHash(c) == hash || certfile.OldSubjectHash(c) == hash)
 }
 
-// at returns the member that lies somewhere.
-func (st *dirState) at(resolved string) (string, *member) {
-	for _, name := range slices.Sorted(maps.Keys(st.members)) {
-		if m := st.members[name]; m.resolved == resolved {
-			return name, m
+// at returns the member that lies somewhere, the first by name.
+func (st *dirState) at(resolved string) (first string, m *member) {
+	for name, other := range st.members {
+		if other.resolved == resolved && (m == nil || name < first) {
+			first, m = name, other
 		}
 	}
-	return "", nil
+	return first, m
 }
 
 // right reports whether something with a name of a hash leads to a certificate
@@ -351,6 +354,10 @@ func (d *Dir) Entries(ctx context.Context) iter.Seq2[store.Entry, error] {
 			return
 		}
 		found := st.found()
+		lying := map[string]*member{} // by where they lie
+		for _, name := range slices.Backward(slices.Sorted(maps.Keys(st.members))) {
+			lying[st.members[name].resolved] = st.members[name]
+		}
 		for _, name := range slices.Sorted(maps.Keys(st.members)) {
 			if !d.fileEntries(st, found, name, yield) {
 				return
@@ -362,8 +369,7 @@ func (d *Dir) Entries(ctx context.Context) iter.Seq2[store.Entry, error] {
 		}
 		for _, name := range slices.Sorted(maps.Keys(st.links)) {
 			l := st.links[name]
-			_, m := st.at(l.resolved)
-			goOn := true
+			m, goOn := lying[l.resolved], true
 			switch {
 			case l.resolved == "" || m == nil:
 				goOn = odd(name, problem("dangling-link", "the link leads to no file of certificates: "+store.Printable(l.target)))

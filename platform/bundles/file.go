@@ -131,6 +131,7 @@ type text struct {
 	blocks  []block
 	format  string
 	notices []certfile.Notice
+	key     bool // a private key lies in it
 }
 
 func (f *File) read() (*text, error) {
@@ -154,7 +155,9 @@ func parse(data []byte) (*text, error) {
 	if file.Format == "" {
 		t.format = "PEM" // a text that has no certificate yet
 	}
+	t.key = slices.ContainsFunc(t.notices, func(n certfile.Notice) bool { return n.Code == certfile.PrivateKey })
 	for _, item := range file.Items {
+		t.key = t.key || item.HasKey
 		b := block{cert: item.Cert, start: item.Start, end: item.End}
 		b.label = item.Alias
 		if item.End > 0 {
