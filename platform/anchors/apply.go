@@ -95,8 +95,9 @@ func (s *Store) edit(p *planner) error {
 // programs read every file there is.
 func (s *base) options(file string) host.WriteOptions {
 	o := host.WriteOptions{Mode: anchorMode}
-	if path.Dir(file) == s.family.hashDir {
-		o.TempDir = path.Dir(s.family.hashDir)
+	dir := path.Dir(file)
+	if dir == s.family.hashDir || s.single() || slices.ContainsFunc(s.family.outputs, func(x output) bool { return x.directory() && x.path == dir }) {
+		o.TempDir = path.Dir(dir)
 	}
 	return o
 }

@@ -152,6 +152,7 @@ var families = []family{
 			{bundleTrusted, "/etc/pki/ca-trust/extracted/openssl/ca-bundle.trust.crt", ""},
 			{javaKeystore, "/etc/pki/ca-trust/extracted/java/cacerts", ""},
 			{hashDirectory, "/etc/pki/ca-trust/extracted/pem/directory-hash", ""},
+			{linkDirectory, "/etc/pki/tls/certs", ""},
 			{otherOutput, "/etc/pki/ca-trust/extracted/edk2/cacerts.bin", ""},
 		},
 		adminDir: "/etc/pki/ca-trust/source/anchors", suffix: ".pem",
@@ -190,6 +191,7 @@ var families = []family{
 			{bundlePEM, "/etc/ca-certificates/extracted/objsign-ca-bundle.pem", store.PurposeCodeSigning},
 			{bundleTrusted, "/etc/ca-certificates/extracted/ca-bundle.trust.crt", ""},
 			{hashDirectory, "/etc/ca-certificates/extracted/cadir", ""},
+			{linkDirectory, "/etc/ssl/certs", ""},
 			{javaKeystore, "/etc/ca-certificates/extracted/java-cacerts.jks", ""},
 			{javaKeystore, "/etc/ssl/certs/java/cacerts", ""}, // a link to that, or in its place before there was that
 			{otherOutput, "/etc/ca-certificates/extracted/edk2-cacerts.bin", ""},

@@ -54,12 +54,16 @@ type output struct {
 	purpose store.Purpose // of a bundle that is for one only; "" = any
 }
 
+// directory reports whether the output is files or links in a directory.
+func (o output) directory() bool { return o.kind == hashDirectory || o.kind == linkDirectory }
+
 type outputKind int
 
 const (
 	bundlePEM     outputKind = iota // certificates one after the other
 	bundleTrusted                   // as TRUSTED CERTIFICATE, distrusted ones too
 	hashDirectory                   // found by the hash of the subject
+	linkDirectory                   // links to what is found so, among other things
 	javaKeystore
 	otherOutput // is not read
 )

@@ -24,8 +24,8 @@ func (p *folderPlan) save() (func(context.Context) error, error) {
 	files := append(sortedKeys(p.edits.writes), p.edits.removes...)
 	err := s.saveAll(own, files...)
 	for _, o := range s.family.outputs {
-		if o.kind == hashDirectory {
-			err = errors.Join(err, s.saveDir(generated, o.path))
+		if o.directory() {
+			err = errors.Join(err, s.saveDir(generated, o))
 		} else {
 			err = errors.Join(err, s.saveAll(generated, o.path))
 		}
@@ -40,35 +40,33 @@ func (p *folderPlan) save() (func(context.Context) error, error) {
 	}, err
 }
 
-// saveDir remembers the files and links of a directory.
-func (s *folder) saveDir(into map[string]saved, dir string) error {
-	entries, err := s.host.ReadDir(dir)
-	if err != nil {
-		return unlessAbsent(err)
-	}
+// saveDir remembers what is made in a directory.
+func (s *folder) saveDir(into map[string]saved, o output) error {
+	files, err := s.madeIn(o)
+	return errors.Join(err, s.saveAll(into, files...))
+}
+
+// madeIn returns the files and links of a directory that can be the tool's.
+func (s *folder) madeIn(o output) (files []string, err error) {
+	entries, err := s.host.ReadDir(o.path)
 	for _, e := range entries {
-		if e.IsDir() {
-			continue
-		}
-		if err := s.saveAll(into, path.Join(dir, e.Name())); err != nil {
-			return err
+		if e.Type()&fs.ModeSymlink != 0 || e.Type().IsRegular() && o.kind == hashDirectory {
+			files = append(files, path.Join(o.path, e.Name()))
 		}
 	}
-	return nil
+	return files, unlessAbsent(err)
 }
 
 func (s *folder) putBackOutputs(was map[string]saved) error {
 	var errs []error
 	for _, o := range s.family.outputs {
-		if o.kind != hashDirectory {
+		if !o.directory() {
 			continue
 		}
-		entries, err := s.host.ReadDir(o.path)
-		if err != nil {
-			errs = append(errs, unlessAbsent(err))
-		}
-		for _, e := range entries {
-			if file := path.Join(o.path, e.Name()); !e.IsDir() && !was[file].has {
+		files, err := s.madeIn(o)
+		errs = append(errs, err)
+		for _, file := range files {
+			if !was[file].has {
 				errs = append(errs, unlessAbsent(s.host.Remove(file)))
 			}
 		}
@@ -83,7 +81,7 @@ func (p *folderPlan) do(ctx context.Context) error {
 		if err := s.host.MkdirAll(path.Dir(file), 0o755); err != nil {
 			return err
 		}
-		if err := s.host.WriteFile(file, p.edits.writes[file], s.writing(file)); err != nil {
+		if err := s.host.WriteFile(file, p.edits.writes[file], s.options(file)); err != nil {
 			return err
 		}
 	}
@@ -135,21 +133,6 @@ func (s *folder) forget(ctx context.Context, p *folderPlan) error {
 		}
 	}
 	return nil
-}
-
-// writing tells how a file is written. Where programs read whatever lies in a
-// directory, a temporary file must not lie in it.
-func (s *folder) writing(file string) host.WriteOptions {
-	o := host.WriteOptions{Mode: anchorMode}
-	for _, out := range s.family.outputs {
-		if out.kind == hashDirectory && out.path == path.Dir(file) {
-			o.TempDir = path.Dir(out.path)
-		}
-	}
-	if s.single() {
-		o.TempDir = path.Dir(path.Dir(file))
-	}
-	return o
 }
 
 // generate brings the outputs up to date: by the distribution's tool or, where
@@ -228,6 +211,9 @@ func (s *folder) checkOthers(p *folderPlan, c *store.Cert, in bool, fault func(s
 			if is, known = s.hashed(o.path, c); in && known && !is && !s.hasHashes(o.path) {
 				known = false // it is made by something that is not installed
 			}
+		case linkDirectory: // not every release makes the links
+			is, known = s.hashed(o.path, c)
+			known = known && !in
 		case javaKeystore:
 			data, err := s.host.ReadFile(o.path, maxFile)
 			if err != nil {
@@ -302,7 +288,7 @@ func (s *folder) generateHere(ctx context.Context, p *folderPlan) error {
 			if err := s.linkUp(st, o.path, p); err != nil {
 				return err
 			}
-		case o.kind == hashDirectory && !s.hasHashes(o.path):
+		case o.directory() && !s.hasHashes(o.path):
 		default:
 			left = append(left, o.path)
 		}
@@ -388,7 +374,7 @@ func (s *folder) writeBundle(st *folderState, o output) error {
 	if now.err == nil && forEverybody(now.mode) {
 		mode = now.mode.Perm()
 	}
-	w := s.writing(o.path)
+	w := s.options(o.path)
 	w.Mode = mode
 	return s.host.WriteFile(o.path, out.Bytes(), w)
 }

@@ -313,16 +313,23 @@ func TestFolderRefusals(t *testing.T) {
 // A tool that fails, or only says that it did it, fails the change, and all is
 // as it was before.
 func TestFolderTool(t *testing.T) {
-	for _, name := range []string{"fedora", "alpine", "clear", "photon"} {
+	for _, name := range []string{"fedora", "suse", "arch", "alpine", "clear", "photon"} {
 		t.Run(name, func(t *testing.T) {
 			b := newFolderBox(t, layout(t, name))
 			c := newCA(t, "Corp").Cert()
+			if dir := b.tool.Linked; dir != "" { // what is not the tool's stays
+				b.write(dir+"/localhost.crt", newCA(t, "localhost").PEM())
+			}
 			before := b.tree()
 			b.tool.Lie = true
 			if _, err := b.do(trust(c)); !errors.Is(err, store.ErrFailed) || !strings.Contains(err.Error(), "everything was put back") {
 				t.Errorf("a tool that lies: error %v", err)
 			}
-			b.tool.Lie, b.tool.Exit = false, 3
+			b.tool.Lie, b.tool.Short = false, true
+			if _, err := b.do(trust(c)); !errors.Is(err, store.ErrFailed) || !strings.Contains(err.Error(), "everything was put back") {
+				t.Errorf("a tool that does half: error %v", err)
+			}
+			b.tool.Short, b.tool.Exit = false, 3
 			if _, err := b.do(trust(c)); err == nil {
 				t.Error("a tool that fails: no error")
 			}
@@ -430,7 +437,7 @@ func TestOfflineLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !slices.ContainsFunc(r.Notices, func(n string) bool {
-		return strings.Contains(n, "/etc/pki/ca-trust/extracted/java/cacerts cannot be made from outside: run \"/usr/bin/update-ca-trust extract\"")
+		return strings.Contains(n, "/etc/pki/ca-trust/extracted/java/cacerts, /etc/pki/ca-trust/extracted/pem/directory-hash, /etc/pki/tls/certs cannot be made from outside: run \"/usr/bin/update-ca-trust extract\"")
 	}) {
 		t.Errorf("the notices are %q", r.Notices)
 	}

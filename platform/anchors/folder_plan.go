@@ -70,7 +70,8 @@ func (p *folderPlan) finish() {
 	}
 	step := store.Step{Action: store.ActionRebuild, Elevated: p.s.host.EUID != 0}
 	for _, o := range f.outputs {
-		if o.kind != otherOutput && p.s.exists(o.path) || o == f.outputs[0] {
+		there := o.kind != otherOutput && p.s.exists(o.path) && (o.kind != linkDirectory || p.s.hasHashes(o.path))
+		if there || o == f.outputs[0] {
 			step.Files = append(step.Files, o.path)
 		}
 	}
@@ -258,7 +259,7 @@ func (p *folderPlan) blockedBy(fp store.Fingerprint, file string) bool {
 }
 
 // single reports whether the family has one file and nothing else.
-func (s *folder) single() bool { return len(s.family.places) > 0 && s.family.places[0].file }
+func (s *base) single() bool { return len(s.family.places) > 0 && s.family.places[0].file }
 
 // inserted returns the one file of a family and what is in it with a certificate
 // more: at its end, or where it was before.

@@ -25,6 +25,7 @@ type p11Layout struct {
 	extract             []string // format, filter, purpose and destination
 	header              string   // what the script writes before the bundle, whose certificates are then not named
 	links               string   // what it does in the end
+	linked              string   // where that makes links to what is found by hash
 }
 
 var p11Layouts = []p11Layout{
@@ -41,7 +42,10 @@ var p11Layouts = []p11Layout{
 			"edk2-cacerts ca-anchors server-auth /etc/pki/ca-trust/extracted/edk2/cacerts.bin",
 			"pem-directory-hash ca-anchors server-auth /etc/pki/ca-trust/extracted/pem/directory-hash",
 		},
-		links: "ln -s ../tls-ca-bundle.pem /etc/pki/ca-trust/extracted/pem/directory-hash/ca-certificates.crt",
+		links: "ln -s ../tls-ca-bundle.pem /etc/pki/ca-trust/extracted/pem/directory-hash/ca-certificates.crt\nmkdir -p /etc/pki/tls/certs\n" +
+			"find /etc/pki/tls/certs -type l -regextype posix-extended -regex '.*/[0-9a-f]{8}\\.[0-9]+' -exec rm -f {} ';'\n" +
+			"find /etc/pki/ca-trust/extracted/pem/directory-hash -type l -regextype posix-extended -regex '.*/[0-9a-f]{8}\\.[0-9]+' -exec ln -s {} /etc/pki/tls/certs ';'",
+		linked: "/etc/pki/tls/certs",
 	},
 	{
 		name: "suse", release: "ID=opensuse-leap\nID_LIKE=\"suse opensuse\"", tool: "/usr/sbin/update-ca-certificates",
@@ -70,6 +74,7 @@ var p11Layouts = []p11Layout{
 		},
 		links: "mkdir -p /etc/ssl/certs/java; for f in /etc/ca-certificates/extracted/cadir/*; do ln -fs $f /etc/ssl/certs; done\n" +
 			"find -L /etc/ssl/certs -maxdepth 1 -type l -delete\nln -fs /etc/ca-certificates/extracted/java-cacerts.jks /etc/ssl/certs/java/cacerts",
+		linked: "/etc/ssl/certs",
 	},
 }
 
@@ -152,6 +157,9 @@ type vendorRoot struct{ sha256, label string }
 
 func (l p11Layout) trees() state {
 	trees := []string{l.admin, l.vendor}
+	if l.linked != "" {
+		trees = append(trees, l.linked)
+	}
 	for _, x := range l.extract {
 		trees = append(trees, strings.Fields(x)[3])
 	}
@@ -314,6 +322,14 @@ func TestP11KitFamilies(t *testing.T) {
 				expect(t, 0, certtrust("remove", "--system", sha))
 				if d := diff(before, l.trees()); d != "" {
 					t.Errorf("what was done without the tool is not removed:\n%s", d)
+				}
+
+				// A tool that does all but the bundle, and says that all is well.
+				must(t, command("cp", l.bundle, "/root/before.pem"))
+				must(t, command("chmod", "755", place(t, l.tool, []byte(l.script()+"cp /root/before.pem "+l.bundle+"\n"))))
+				expect(t, 1, certtrust("trust", "--system", file))
+				if d := diff(before, l.trees()); d != "" {
+					t.Errorf("after a tool that did half:\n%s", d)
 				}
 
 				// A tool that does nothing, and says that all is well.

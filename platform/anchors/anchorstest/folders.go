@@ -31,23 +31,27 @@ type Layout struct {
 	bundles []string // what it makes
 	others  []string // what its script also names
 	hashes  string   // the directory of hash links that it makes
+	Linked  string   // the directory that it makes links to these in, "" = there is none
 	Rereads bool     // what is found there is an anchor, too
 	prefix  string   // of the links by name that these lead to, "" = there are none
 }
 
 // Layouts returns the layouts of all families that have a tool and are written.
 func Layouts() []Layout {
-	p11 := func(name, tool, text, release, etc, usr string, bundles ...string) Layout {
-		return Layout{others: []string{"$DEST/java/cacerts", "$DEST/java-cacerts", "$DEST/pem/directory-hash", "$DEST/openssl/ca-bundle.trust.crt"},
+	p11 := func(name, tool, text, release, etc, usr, hashes, linked string, bundles ...string) Layout {
+		return Layout{others: []string{"$DEST/java/cacerts", "$DEST/java-cacerts", "$DEST/openssl/ca-bundle.trust.crt"}, hashes: hashes, Linked: linked,
 			Name: name, Tool: tool, text: text, release: release, vendor: usr + "/anchors",
 			sources: []string{etc, etc + "/anchors", usr + "/anchors"}, blocked: []string{etc + "/blocklist", usr + "/blocklist"}, onlyCAs: true, bundles: bundles}
 	}
 	return []Layout{
 		p11("fedora", "/usr/bin/update-ca-trust", "DEST=/etc/pki/ca-trust/extracted", "ID=fedora", "/etc/pki/ca-trust/source", "/usr/share/pki/ca-trust-source",
+			"/etc/pki/ca-trust/extracted/pem/directory-hash", "/etc/pki/tls/certs",
 			"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/pki/ca-trust/extracted/pem/email-ca-bundle.pem"),
 		p11("suse", "/usr/sbin/update-ca-certificates", "hooksdir2=/usr/lib/ca-certificates/update.d", "ID=opensuse-leap\nID_LIKE=\"suse opensuse\"", "/etc/pki/trust", "/usr/share/pki/trust",
+			"/var/lib/ca-certificates/pem", "",
 			"/var/lib/ca-certificates/ca-bundle.pem"),
 		p11("arch", "/usr/bin/update-ca-trust", "DEST=/etc/ca-certificates/extracted", "ID=arch", "/etc/ca-certificates/trust-source", "/usr/share/ca-certificates/trust-source",
+			"/etc/ca-certificates/extracted/cadir", "/etc/ssl/certs",
 			"/etc/ca-certificates/extracted/tls-ca-bundle.pem", "/etc/ca-certificates/extracted/email-ca-bundle.pem"),
 		{Name: "alpine", Tool: "/usr/sbin/update-ca-certificates", text: "\x7fELF", release: "ID=alpine", vendor: "/usr/share/ca-certificates", list: "/etc/ca-certificates.conf",
 			sources: []string{"/usr/local/share/ca-certificates"}, bundles: []string{"/etc/ssl/certs/ca-certificates.crt"}, hashes: "/etc/ssl/certs", prefix: "ca-cert-"},
@@ -74,6 +78,7 @@ type Folder struct {
 
 	Exit   int    // the tool fails before it has done anything
 	Lie    bool   // it does nothing and says that all is well
+	Short  bool   // it makes empty bundles, and all else as it should
 	During func() // called before it writes
 	Runs   int
 
@@ -87,7 +92,7 @@ func (l Layout) Make(root string, vendor map[string][]byte) (*host.Host, *Folder
 	u := &Folder{Layout: l, Root: root}
 	files := map[string]string{"/etc/os-release": l.release + "\n"}
 	if l.Tool != "" {
-		files[l.Tool] = "#!/bin/sh\n" + l.text + "\n" + strings.Join(append(l.bundles, l.others...), "\n") + "\n"
+		files[l.Tool] = "#!/bin/sh\n" + l.text + "\n" + strings.Join(slices.Concat(l.bundles, l.others, []string{l.hashes, l.Linked}), "\n") + "\n"
 	}
 	var list strings.Builder
 	var bundle []byte
@@ -106,7 +111,7 @@ func (l Layout) Make(root string, vendor map[string][]byte) (*host.Host, *Folder
 		files[l.bundles[0]] = string(bundle)
 	}
 	dirs := slices.Concat(l.sources, l.blocked, []string{"/var/lib", "/tmp"})
-	for _, b := range append(slices.Clone(l.bundles), l.hashes+"/x") {
+	for _, b := range append(slices.Clone(l.bundles), l.hashes+"/x", l.Linked+"/x") {
 		dirs = append(dirs, filepath.Dir(b))
 	}
 	for _, dir := range dirs {
@@ -224,6 +229,9 @@ func (u *Folder) update() (host.Output, error) {
 			}
 		}
 	}
+	if u.Short {
+		out.Reset()
+	}
 	for _, b := range u.bundles {
 		temp := u.path(filepath.Dir(b)) + ".new"
 		if err := put(temp, out.Bytes()); err != nil {
@@ -242,22 +250,33 @@ func (u *Folder) update() (host.Output, error) {
 			links[name], links[hash] = links[hash], name
 		}
 	}
-	entries, _ := os.ReadDir(u.path(u.hashes))
+	u.link(u.hashes, links)
+	if u.Linked != "" {
+		for name := range links {
+			links[name] = u.hashes + "/" + name
+		}
+		u.link(u.Linked, links)
+	}
+	return host.Output{}, nil
+}
+
+// link makes the hash links in a directory these.
+func (u *Folder) link(dir string, links map[string]string) {
+	entries, _ := os.ReadDir(u.path(dir))
 	for _, e := range entries {
 		named := u.prefix != "" && strings.HasPrefix(e.Name(), u.prefix)
 		if (hashLink.MatchString(e.Name()) || named) && links[e.Name()] == "" {
-			os.Remove(filepath.Join(u.path(u.hashes), e.Name()))
+			os.Remove(filepath.Join(u.path(dir), e.Name()))
 		}
 	}
 	for _, name := range sorted(links) {
-		p := filepath.Join(u.path(u.hashes), name)
+		p := filepath.Join(u.path(dir), name)
 		if target, err := os.Readlink(p); err == nil && target == links[name] {
 			continue
 		}
 		os.Symlink(links[name], p+"~")
 		os.Rename(p+"~", p)
 	}
-	return host.Output{}, nil
 }
 
 type folderFile struct {
