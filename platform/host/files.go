@@ -58,23 +58,36 @@ func (whole) locate(p string, _ bool) (string, error) {
 	return name, nil // the system follows the links
 }
 
-func (whole) OpenFile(name string, flag int, perm fs.FileMode) (*os.File, error) {
-	return os.OpenFile(name, flag, perm)
+func (whole) OpenFile(name string, flag int, perm fs.FileMode) (f *os.File, err error) {
+	err = patiently(false, func() (err error) { f, err = openFile(name, flag, perm); return err })
+	return f, err
 }
 func (whole) Lstat(name string) (fs.FileInfo, error)    { return os.Lstat(name) }
 func (whole) Readlink(name string) (string, error)      { return os.Readlink(name) }
 func (whole) Mkdir(name string, perm fs.FileMode) error { return os.Mkdir(name, perm) }
 func (whole) Chmod(name string, mode fs.FileMode) error { return os.Chmod(name, mode) }
-func (whole) Remove(name string) error                  { return os.Remove(name) }
-func (whole) Rename(old, new string) error              { return os.Rename(old, new) }
-func (whole) Link(old, new string) error                { return os.Link(old, new) }
-func (whole) Symlink(target, name string) error         { return os.Symlink(target, name) }
-func (whole) Close() error                              { return nil }
+func (whole) Remove(name string) error {
+	return patiently(true, func() error { return os.Remove(name) })
+}
+func (whole) Rename(old, new string) error {
+	return patiently(true, func() error { return rename(old, new) })
+}
+func (whole) Link(old, new string) error        { return os.Link(old, new) }
+func (whole) Symlink(target, name string) error { return os.Symlink(target, name) }
+func (whole) Close() error                      { return nil }
 
 // inside is the file system below Host.Root.
 type inside struct {
 	*os.Root
 	os string
+}
+
+func (t inside) OpenFile(name string, flag int, perm fs.FileMode) (f *os.File, err error) {
+	err = patiently(false, func() (err error) { f, err = t.Root.OpenFile(name, flag, perm); return err })
+	return f, err
+}
+func (t inside) Rename(old, new string) error {
+	return patiently(true, func() error { return t.Root.Rename(old, new) })
 }
 
 // locate returns the name, relative to the root, that path leads to: all links

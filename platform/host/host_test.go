@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -306,6 +308,53 @@ func TestWriteFile(t *testing.T) {
 			if err != nil || len(entries) != 1 {
 				t.Errorf("%s holds %v, %v; want one entry", d, entries, err)
 			}
+		}
+	})
+}
+
+// A file can be replaced and removed while others read it, and read while it is
+// replaced: nobody is in the way for longer than a moment. Windows refuses that
+// to who does not ask for it in the right way.
+func TestReplacedWhileRead(t *testing.T) {
+	eachTree(t, func(t *testing.T, h *Host, dir string) {
+		file := dir + "file"
+		contents := []string{strings.Repeat("a", 5000), strings.Repeat("b", 7000)}
+		put := func(n int) error { return h.WriteFile(file, []byte(contents[n%2]), WriteOptions{}) }
+		if err := put(0); err != nil {
+			t.Fatal(err)
+		}
+		var done atomic.Bool
+		var reading sync.WaitGroup
+		for range 3 {
+			reading.Go(func() {
+				for !done.Load() {
+					data, err := h.ReadFile(file, 1<<20)
+					if err != nil || string(data) != contents[0] && string(data) != contents[1] {
+						t.Errorf("%d bytes were read: %v", len(data), err)
+						return
+					}
+				}
+			})
+		}
+		for n := range 100 {
+			if err := put(n); err != nil {
+				t.Errorf("it was not replaced: %v", err)
+				break
+			}
+		}
+		done.Store(true)
+		reading.Wait()
+		// Others do not share what they read, but they come to an end.
+		f, err := os.Open(h.outside(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(50*time.Millisecond, func() { f.Close() })
+		if err := put(0); err != nil {
+			t.Errorf("it was not replaced: %v", err)
+		}
+		if err := h.Remove(file); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -35,6 +35,16 @@ var kinds = []struct{ system, kind error }{
 	{fs.ErrPermission, store.ErrPermission},
 }
 
+// patiently: here nobody is kept from replacing or reading a file by who has it
+// open.
+func patiently(_ bool, do func() error) error { return do() }
+
+func openFile(name string, flag int, perm fs.FileMode) (*os.File, error) {
+	return os.OpenFile(name, flag, perm)
+}
+
+func rename(old, new string) error { return os.Rename(old, new) }
+
 // ownerOf returns who a file belongs to.
 func ownerOf(info fs.FileInfo) (uid, gid int, ok bool) {
 	st, ok := info.Sys().(*syscall.Stat_t)

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/windows"
 
@@ -30,6 +31,53 @@ var kinds = []struct{ system, kind error }{
 	{windows.ERROR_SHARING_VIOLATION, store.ErrLocked},
 	{windows.ERROR_INVALID_NAME, fs.ErrNotExist}, // no file can be called that
 	{fs.ErrPermission, store.ErrPermission},
+}
+
+// patience is how long is waited for others who have a file open.
+const patience, patienceStep = time.Second, 2 * time.Millisecond
+
+// patiently does something again for as long as Windows refuses it because
+// somebody else has the file open, be it for a moment: a reader who does not
+// share it, a writer who gives it its name, a scanner for viruses. With denied,
+// that can be told as a lack of rights, too: so it is if a file that is open is
+// to be replaced or removed.
+func patiently(denied bool, do func() error) error {
+	for deadline := time.Now().Add(patience); ; {
+		err := do()
+		busy := errors.Is(err, windows.ERROR_SHARING_VIOLATION) || denied && errors.Is(err, windows.ERROR_ACCESS_DENIED)
+		if !busy || time.Now().After(deadline) {
+			return err
+		}
+		<-time.After(patienceStep)
+	}
+}
+
+// openFile opens a file as [os.Root] does it: unlike [os.OpenFile], so that
+// others may replace and remove it meanwhile.
+func openFile(name string, flag int, perm fs.FileMode) (*os.File, error) {
+	if dir, base := filepath.Split(name); base != "" && flag == os.O_RDONLY {
+		if root, err := os.OpenRoot(dir); err == nil {
+			defer root.Close()
+			if f, err := root.OpenFile(base, flag, perm); err == nil {
+				return f, nil
+			} // or a link that leads out of the directory
+		}
+	}
+	return os.OpenFile(name, flag, perm)
+}
+
+// rename renames a file as os.Root does it: unlike [os.Rename], over one that
+// is open, if that is shared.
+func rename(old, new string) error {
+	if dir, base := filepath.Split(old); filepath.Dir(new) == filepath.Clean(dir) {
+		if root, err := os.OpenRoot(dir); err == nil {
+			defer root.Close()
+			if root.Rename(base, filepath.Base(new)) == nil {
+				return nil
+			}
+		}
+	}
+	return os.Rename(old, new)
 }
 
 func ownerOf(fs.FileInfo) (uid, gid int, ok bool) { return 0, 0, false }
@@ -140,7 +188,7 @@ func processStart(pid int) (string, bool) {
 
 // readInto reads a file of an open directory.
 func readInto(buf *bytes.Buffer, dir *os.File, name string, max int) error {
-	f, err := os.Open(filepath.Join(dir.Name(), name))
+	f, err := whole{}.OpenFile(filepath.Join(dir.Name(), name), os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}

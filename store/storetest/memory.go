@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/certtrust/certtrust/store"
@@ -539,8 +540,8 @@ func (m *Memory) load(ctx context.Context, op string) (contents, error) {
 	data := m.data
 	m.mu.Unlock()
 	if m.File != "" {
-		var err error
-		if data, err = os.ReadFile(m.File); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		err := patiently(func() (err error) { data, err = os.ReadFile(m.File); return err })
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return contents{}, err
 		}
 	}
@@ -575,7 +576,7 @@ func (m *Memory) save(c contents) error {
 	}
 	_, err = f.Write(data)
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = replace(f.Name(), m.File)
+		err = patiently(func() error { return os.Rename(f.Name(), m.File) })
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
@@ -583,16 +584,23 @@ func (m *Memory) save(c contents) error {
 	return nil
 }
 
-// replace renames a file over another. On Windows that is refused for as long
-// as somebody reads the other.
-func replace(from, to string) error {
+// patiently does something with a file again for as long as Windows refuses it
+// because somebody else has that open.
+func patiently(do func() error) error {
 	for deadline := time.Now().Add(lockPatience); ; {
-		err := os.Rename(from, to)
-		if err == nil || runtime.GOOS != "windows" || !errors.Is(err, fs.ErrPermission) || time.Now().After(deadline) {
+		err := do()
+		if !inUse(err) || time.Now().After(deadline) {
 			return err
 		}
 		<-time.After(lockInterval)
 	}
+}
+
+// inUse reports whether an error is how Windows tells that somebody else has a
+// file open.
+func inUse(err error) bool {
+	const sharingViolation = syscall.Errno(32)
+	return runtime.GOOS == "windows" && (errors.Is(err, fs.ErrPermission) || errors.Is(err, sharingViolation))
 }
 
 const (
@@ -618,10 +626,13 @@ func (m *Memory) lock(ctx context.Context) (unlock func(), err error) {
 		f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 		if err == nil {
 			f.Close()
-			return func() { os.Remove(name); m.editing.Unlock() }, nil
+			return func() {
+				patiently(func() error { return os.Remove(name) })
+				m.editing.Unlock()
+			}, nil
 		}
 		switch {
-		case !errors.Is(err, fs.ErrExist):
+		case !errors.Is(err, fs.ErrExist) && !inUse(err):
 		case time.Now().After(deadline):
 			err = store.Because(store.ErrLocked, "%s is there: another program is at work, or was stopped", name)
 		default:
