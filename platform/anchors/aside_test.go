@@ -54,6 +54,9 @@ func TestSetAside(t *testing.T) {
 				if strings.Contains(b.read(bundle), "PRIVATE KEY") {
 					t.Error("the key is still in the bundle")
 				}
+				if text := strings.Join(receipt.Notices, "\n"); strings.Contains(text, "also brings in") { // it is what goes
+					t.Error(text)
+				}
 				var aside []string
 				for _, line := range strings.Split(b.tree(), "\n") {
 					if strings.Contains(line, asideName+"/") {

@@ -582,7 +582,7 @@ func (p *folderPlan) takeOut(x *source, fp store.Fingerprint) (original, error) 
 
 // mend plans the repair of problems.
 func (p *folderPlan) mend(list []store.Problem) {
-	mendEach(&p.plan, list, p.s.host.EUID != 0, p.mendOne)
+	mendEach(&p.plan, list, p.s.host.EUID != 0, p.find, p.mendOne)
 	p.finish()
 }
 

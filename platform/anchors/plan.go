@@ -91,6 +91,9 @@ func (p *planner) finish() {
 	}
 	after := p.st.expected()
 	for _, a := range p.st.anchors {
+		if p.isSetAside(a.path) {
+			continue
+		}
 		for _, c := range a.certs() {
 			if a.enabled && !a.der && !p.st.inBundle[c.SHA256] && after[c.SHA256] && !slices.Contains(p.edits.have, c.SHA256) && !slices.Contains(p.edits.lack, c.SHA256) {
 				p.plan.Notice("the update also brings in \"%s\" (%s), which lies in %s", store.Printable(c.Label()), c.SHA256.Short(), store.Printable(a.path))

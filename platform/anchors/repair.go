@@ -83,13 +83,14 @@ func (s *Store) PlanRepair(ctx context.Context, list []store.Problem) (store.Pla
 // mend plans the repair of problems. Those that are there no more are passed
 // over.
 func (p *planner) mend(list []store.Problem) {
-	mendEach(&p.plan, list, p.s.host.EUID != 0, p.mendOne)
+	mendEach(&p.plan, list, p.s.host.EUID != 0, p.find, p.mendOne)
 	p.finish()
 }
 
 // mendEach makes plan one that mends what of the list can be mended: one adds
-// to a step what it does, and reports whether there is anything to do.
-func mendEach(plan *store.Plan, list []store.Problem, elevated bool, one func(store.Problem, *store.Step) bool) {
+// to a step what it does, and reports whether there is anything to do. find
+// returns the certificate of a fingerprint, nil if the store lacks it.
+func mendEach(plan *store.Plan, list []store.Problem, elevated bool, find func(store.Fingerprint) *store.Cert, one func(store.Problem, *store.Step) bool) {
 	plan.Repair = list
 	for _, x := range list {
 		if !x.Mendable {
@@ -99,9 +100,12 @@ func mendEach(plan *store.Plan, list []store.Problem, elevated bool, one func(st
 			})
 			continue
 		}
-		step := store.Step{Action: store.ActionMend, Label: x.Code, Elevated: elevated}
+		step := store.Step{Action: store.ActionMend, Label: x.Code + ": " + x.Text, Elevated: elevated}
 		if x.Fingerprint != nil {
 			step.Fingerprint = *x.Fingerprint
+			if c := find(*x.Fingerprint); c != nil {
+				step.Label = x.Code + ": " + c.Label() + ": " + x.Text
+			}
 		}
 		if one(x, &step) {
 			plan.Steps = append(plan.Steps, step)
