@@ -134,6 +134,8 @@ func TestEnv(t *testing.T) {
 					t.Errorf("%s: without the variables: %+v", what, c.Clean)
 				case mended && c.Own.Verdict != "accepts":
 					t.Errorf("%s: with the variables: %+v", what, c.Own)
+				case x.chosen && mended && len(c.Because) == 0:
+					t.Errorf("%s: which variables make the difference is not told", what)
 				case x.chosen && !mended && c.Own.Verdict != "refuses":
 					t.Errorf("%s is helped, though it is said that nothing helps: %+v", what, c.Own)
 				}

@@ -1,7 +1,6 @@
 package render
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -48,10 +47,10 @@ var (
 	textOnlyHere       = diagnose.Text{EN: ", and %d more in your environment only", JA: "。ほかに %d 個は、現在の環境でだけ受け入れました"}
 	textOutcomes       = map[string]diagnose.Text{
 		"trusted":               textStoreVerdicts["trusted"],
-		"untrusted":             {EN: "untrusted", JA: textStoreVerdicts["untrusted"].JA},
+		"untrusted":             {EN: "untrusted", JA: "信頼されない"},
 		string(clients.Accepts): textAccepts,
 		string(clients.Refuses): textRefuses,
-		string(clients.Unknown): {EN: "unknown", JA: textUnknown.JA},
+		string(clients.Unknown): {EN: "unknown", JA: "不明"},
 	}
 )
 
@@ -126,6 +125,15 @@ func (c VerifyClient) Judged() VerifyClient {
 	return c
 }
 
+// foundBy are the findings, and what is said of whom they are about.
+var foundBy = []struct{ finding, text string }{
+	{"refuses", "refused by "},
+	{"environment refuses", "refused only in your environment by "},
+	{"environment accepts", "accepted only in your environment by "},
+	{"environment unknown", "no answer in your environment of "},
+	{"does-not-verify", "not verified at all by "},
+}
+
 // Errors returns what was found, by way of what makes errors of it.
 func (d VerifyDoc) Errors(make func(unknown bool, text string) error) (errs []error) {
 	switch diagnose.Verdict(d.Verdict) {
@@ -135,24 +143,27 @@ func (d VerifyDoc) Errors(make func(unknown bool, text string) error) (errs []er
 	default:
 		errs = append(errs, make(true, store.Printable(d.Target)+": "+d.reason()))
 	}
-	var against, silent []string
+	by := map[string][]string{}
 	for _, c := range d.Clients {
-		if c.Absent || c.Finding == "unknown" {
-			silent = append(silent, c.Client)
+		switch {
+		case c.Absent:
+			by["unknown"] = append(by["unknown"], c.Client)
+		case c.Finding == "environment":
+			by["environment "+string(c.Own.Verdict)] = append(by["environment "+string(c.Own.Verdict)], c.Client)
+		case c.Finding != "":
+			by[c.Finding] = append(by[c.Finding], c.Client)
 		}
-		switch c.Finding {
-		case "refuses":
-			against = append(against, c.Client+" refuses")
-		case "does-not-verify":
-			against = append(against, c.Client+" does not verify")
-		case "environment":
-			against = append(against, fmt.Sprintf("%s %s only in your environment", c.Client, c.Own.Verdict))
+	}
+	var against []string
+	for _, f := range foundBy {
+		if who := by[f.finding]; len(who) > 0 {
+			against = append(against, f.text+strings.Join(who, ", "))
 		}
 	}
 	if len(against) > 0 {
-		errs = append(errs, make(false, strings.Join(against, ", ")))
+		errs = append(errs, make(false, strings.Join(against, "; ")))
 	}
-	if len(silent) > 0 && len(errs) == 0 {
+	if silent := by["unknown"]; len(silent) > 0 && len(errs) == 0 {
 		errs = append(errs, make(true, "no answer of "+strings.Join(silent, ", ")))
 	}
 	return errs
@@ -164,7 +175,7 @@ func (d VerifyDoc) reason() string {
 	if len(d.Causes) > 0 {
 		text = d.Causes[0].Summary
 	}
-	return strings.TrimRight(text, ".")
+	return strings.TrimRight(text, ".。")
 }
 
 // Text writes the verdict, and tables of the stores and the programs.
@@ -233,6 +244,15 @@ func (d VerifyDoc) TellClients(s *term.Streams) error {
 	return d.programs(&term.Streams{Out: s.Err, Err: s.Err, OutTTY: s.ErrTTY, Width: s.Width, Color: s.Color, Env: s.Env})
 }
 
+// shortened keeps words to a length that a table bears: the document has all.
+func shortened(words string) string {
+	const most = 160
+	if runes := []rune(words); len(runes) > most {
+		return string(runes[:most]) + "…"
+	}
+	return words
+}
+
 func (d VerifyDoc) programs(s *term.Streams) error {
 	say := func(t diagnose.Text, args ...any) string { return t.In(d.Lang, args...) }
 	t := NewTable(Column{Title: say(textProgramColumn), Min: 10}, Column{Title: say(textVerdictColumn), Min: 9}, Column{Title: say(textOwnColumn), Min: 9}, Column{Title: say(textControlColumn), Drop: true}, Column{Title: say(textWordsColumn), Open: true})
@@ -255,7 +275,7 @@ func (d VerifyDoc) programs(s *term.Streams) error {
 		if c.Finding == "environment" || c.Finding == "does-not-verify" {
 			words = strings.Join(include(slices.Clone(c.Because), words), "; ")
 		}
-		t.Row(Cell{Text: c.Title}, d.outcome(string(c.Clean.Verdict)), d.outcome(string(c.Own.Verdict)), control, Cell{Text: store.Printable(words)})
+		t.Row(Cell{Text: c.Title}, d.outcome(string(c.Clean.Verdict)), d.outcome(string(c.Own.Verdict)), control, Cell{Text: store.Printable(shortened(words))})
 	}
 	if err := t.Write(s); err != nil {
 		return err
