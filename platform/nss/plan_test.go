@@ -224,7 +224,8 @@ func TestOddPaths(t *testing.T) {
 			if e := entryOf(t, open(), c); e == nil || e.Native["integrity"] != "ok" || e.Trust.For(store.PurposeServerAuth) != store.Trusted {
 				t.Errorf("it is listed as %+v", e)
 			}
-			if _, err := exec.LookPath("certutil"); err == nil {
+			// Windows has another program of that name.
+			if _, err := exec.LookPath("certutil"); err == nil && runtime.GOOS != "windows" {
 				if got := libraries[0].shown(t, real, "Root one"); got != "C,," {
 					t.Errorf("certutil shows %s", got)
 				}
@@ -235,7 +236,7 @@ func TestOddPaths(t *testing.T) {
 			}
 			entries, err := os.ReadDir(real)
 			most := 3
-			if strings.Contains(name, "'") { // which pkcs11.txt cannot hold
+			if strings.Contains(name, "'") || runtime.GOOS == "windows" { // pkcs11.txt is left to the browser: it quotes such paths
 				most = 2
 			}
 			if err != nil || len(entries) != most {
