@@ -345,7 +345,13 @@ func (v *tableView) writeStores() error {
 		var records []ListRecord
 		for _, r := range v.records {
 			if r.Store == st.ID {
-				r.Label = cmp.Or(r.StoreLabel, r.Label)
+				// A name that somebody has given in the store is not the
+				// certificate's own, whatever it looks like.
+				if r.Label == "" {
+					r.Label = r.StoreLabel
+				} else if r.StoreLabel != "" {
+					r.Label += " (here \"" + r.StoreLabel + "\")"
+				}
 				records = append(records, r)
 			}
 		}
