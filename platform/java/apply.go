@@ -103,6 +103,9 @@ func (s *Store) ask(ctx context.Context, toRead bool) error {
 	if err != nil {
 		return err
 	}
+	if errors.Is(st.edit.Locked, store.ErrSecret) {
+		return s.needsSecret(st.edit.Encrypted).Err("read", s.info.ID)
+	}
 	return st.edit.Locked
 }
 

@@ -59,8 +59,8 @@ func TestPassword(t *testing.T) {
 		if w := s.Info().Access.Write; w == nil || w.Kind != store.NeedsSecret || !strings.Contains(w.Hint, "--store-password-file java:/opt/app/trust.ks=FILE") {
 			t.Errorf("%s: the obstacle is %+v", format, w)
 		}
-		if (s.Info().Access.Read == nil) != readable {
-			t.Errorf("%s: reading: %+v", format, s.Info().Access.Read)
+		if r := s.Info().Access.Read; (r == nil) != readable || r != nil && !strings.Contains(r.Text, "cannot be read") {
+			t.Errorf("%s: reading: %+v", format, r)
 		}
 		// That is known when it is planned, and not only when other stores have
 		// been changed. What is so already needs no password.
@@ -77,6 +77,9 @@ func TestPassword(t *testing.T) {
 		b.host.Secrets = &secrets{given: map[string]host.Secret{"java:/opt/app/trust.ks": host.NewSecret([]byte("wrong"))}}
 		if w := b.open().Info().Access.Write; w == nil || !strings.Contains(w.Text, "that was given does not fit") {
 			t.Errorf("%s: with a wrong one: %+v", format, w)
+		}
+		if _, err := b.open().Plan(t.Context(), []store.Change{anchor(c)}); !errors.Is(err, store.ErrSecret) || !strings.Contains(err.Error(), "that was given does not fit") {
+			t.Errorf("%s: Plan with a wrong one: %v", format, err)
 		}
 		answers := &secrets{given: map[string]host.Secret{}, answers: []string{"wrong too"}}
 		b.host.Secrets = answers
@@ -100,6 +103,21 @@ func TestPassword(t *testing.T) {
 		if err != nil || e.Locked != nil || len(e.Entries) != 2 {
 			t.Errorf("%s: %v, %+v", format, err, e)
 		}
+	}
+}
+
+// People name the file of a certificate as a keystore: they are told how it is
+// named, and not to restore it.
+func TestText(t *testing.T) {
+	b := newBox(t, "/srv/ca.pem", storetest.NewCA(t).PEM())
+	s := b.open()
+	if w := s.Info().Access.Write; w == nil || w.Kind != store.Damaged || !strings.Contains(w.Hint, "file:/srv/ca.pem") {
+		t.Errorf("the obstacle is %+v", w)
+	}
+	_, err := s.Plan(t.Context(), []store.Change{anchor(storetest.NewCA(t).Cert())})
+	var e *store.Error
+	if !errors.Is(err, store.ErrCorrupt) || !errors.As(err, &e) || !strings.Contains(e.Hint, "file:/srv/ca.pem") {
+		t.Errorf("Plan: %+v", err)
 	}
 }
 

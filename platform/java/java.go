@@ -8,6 +8,7 @@
 package java
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -122,6 +123,11 @@ func isOwn(file string) bool {
 // Info returns what was found when the store was opened.
 func (s *Store) Info() store.Info { return s.info }
 
+// errText is why a text is no keystore.
+var errText = store.Because(store.ErrCorrupt, "it is a text with certificates (PEM), and no keystore")
+
+func (s *Store) hintText() string { return "it is named as " + store.ShellWord("file:"+s.path) }
+
 const hintDamaged = "restore it from the package or archive that it came with"
 
 // obstacles looks at what is in the way.
@@ -143,8 +149,11 @@ func (s *Store) obstacles() (read, write *store.Obstacle) {
 		damaged = &store.Obstacle{Kind: store.ReadOnly, Text: plain(err).Error()}
 	case err != nil:
 		damaged = &store.Obstacle{Kind: store.Damaged, Text: plain(err).Error(), Hint: hintDamaged}
+		if errors.Is(err, errText) {
+			damaged.Hint = s.hintText()
+		}
 	case st.edit.Encrypted && errors.Is(st.edit.Locked, store.ErrSecret) && !s.mayAsk():
-		damaged = s.needsSecret()
+		damaged = s.needsSecret(true)
 	}
 	switch {
 	case damaged != nil:
@@ -165,13 +174,18 @@ func (s *Store) obstacles() (read, write *store.Obstacle) {
 		}
 		return nil, &store.Obstacle{Kind: store.ReadOnly, Text: "this user cannot write to " + path.Dir(s.path), Hint: "look at its permissions, and whether it is mounted to be read only"}
 	case errors.Is(st.edit.Locked, store.ErrSecret) && !s.mayAsk():
-		return nil, s.needsSecret()
+		return nil, s.needsSecret(false)
 	}
 	return nil, nil
 }
 
-func (s *Store) needsSecret() *store.Obstacle {
+// needsSecret is the obstacle of an unknown password; where the certificates are
+// encrypted, it is one to reading them.
+func (s *Store) needsSecret(encrypted bool) *store.Obstacle {
 	text := "it has a password of its own, without which it cannot be changed"
+	if encrypted {
+		text = "it is encrypted with a password of its own, without which it cannot be read"
+	}
 	if _, given := s.given(); given {
 		text = "the password that was given does not fit the digest at its end"
 	}
@@ -236,7 +250,10 @@ func (s *Store) decode(data []byte) (*state, error) {
 		passwords = append(passwords, p)
 	}
 	edit, err := certfile.EditKeystore(data, passwords)
-	if err != nil {
+	switch {
+	case err != nil && bytes.Contains(data, []byte("-----BEGIN CERTIFICATE-----")):
+		return nil, errText
+	case err != nil:
 		return nil, err
 	}
 	s.last = &state{data, edit}
@@ -275,7 +292,7 @@ func (s *Store) readable(ctx context.Context) (*state, error) {
 	}
 	st, err := s.read()
 	if err == nil && st.edit.Encrypted && errors.Is(st.edit.Locked, store.ErrSecret) {
-		err = st.edit.Locked
+		err = s.needsSecret(true).Err("read", s.info.ID)
 	}
 	return st, err
 }
@@ -287,6 +304,8 @@ func (s *Store) fail(op string, err error) error {
 		switch {
 		case errors.Is(err, store.ErrSecret):
 			e.Hint = "--store-password-file " + store.ShellWord(string(s.info.ID)+"=FILE")
+		case errors.Is(err, errText):
+			e.Hint = s.hintText()
 		case errors.Is(err, store.ErrCorrupt):
 			e.Hint = hintDamaged
 		}

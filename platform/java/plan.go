@@ -66,7 +66,7 @@ func (s *Store) Plan(ctx context.Context, want []store.Change) (store.Plan, erro
 	p := s.newPlanner(st)
 	p.changes(want)
 	if !p.plan.Empty() && errors.Is(st.edit.Locked, store.ErrSecret) && !s.mayAsk() {
-		return store.Plan{}, s.fail("plan", s.needsSecret().Err("plan", s.info.ID))
+		return store.Plan{}, s.fail("plan", s.needsSecret(false).Err("plan", s.info.ID))
 	}
 	return p.plan, nil
 }
