@@ -44,7 +44,7 @@ func (s *storeSecrets) Ask(_ context.Context, id, prompt string) (host.Secret, e
 		return host.Secret{}, store.Because(store.ErrSecret, "there is no terminal to ask for it at")
 	}
 	s.streams.Status("")
-	text, err := s.streams.Password(prompt + ": ")
+	text, err := s.streams.Password(prompt)
 	if err != nil {
 		return host.Secret{}, err
 	}
