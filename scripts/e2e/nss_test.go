@@ -393,6 +393,23 @@ func TestOtherUsersDatabases(t *testing.T) {
 		expect(t, 0, certtrust("remove", a.fingerprint, "--store", "nss:chromium@bob", "--for-user", "bob"))
 		shows("alice", "C,,")
 		shows("bob", "")
+		// A primary password of a user's is given by the name that root knows the
+		// database by.
+		const profile = "/home/alice/.mozilla/firefox/locked.default"
+		secret := write(t, "secret", []byte("alice's own\n"))
+		must(t, command("chown", "alice", secret))
+		must(t, command("sudo", "-u", "alice", "mkdir", "-p", profile))
+		must(t, command("sudo", "-u", "alice", "certutil", "-N", "-f", secret, "-d", "sql:"+profile))
+		const id = "nss:firefox/locked.default@alice"
+		if r := output(t, certtrust("trust", a.file, "--store", id)); r.code != 5 || !strings.Contains(r.stderr, "--store-password-file "+id+"=FILE") {
+			t.Errorf("without the password: %v", r)
+		}
+		expect(t, 3, certtrust("trust", a.file, "--store", id, "--store-password-file", strings.TrimSuffix(id, "@alice")+"="+secret))
+		expect(t, 0, certtrust("trust", a.file, "--store", id, "--store-password-file", id+"="+secret))
+		if out := must(t, command("sudo", "-u", "alice", "certutil", "-L", "-d", "sql:"+profile)).stdout; !strings.Contains(out, a.name) {
+			t.Errorf("with the password, alice's certutil shows %s", out)
+		}
+		must(t, command("rm", "-r", profile))
 		// Root itself opens nothing of theirs.
 		r := output(t, certtrust("list", "--store", "nss:"+databases["bob"]))
 		if r.code == 0 || !strings.Contains(r.stderr, "--for-user bob") {
