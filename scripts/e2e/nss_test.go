@@ -158,7 +158,7 @@ func TestFirefoxProfile(t *testing.T) {
 		if !strings.Contains(r.stdout, "ghost-trust") {
 			t.Errorf("the ghost is not listed: %v", r)
 		}
-		if r := expect(t, 0, at(home, "stores", "--store", id)); !strings.Contains(r.stdout, "ghost-trust") {
+		if r := expect(t, 0, at(home, "stores", "--store", id, "--json")); !strings.Contains(r.stdout, "ghost-trust") {
 			t.Errorf("stores does not tell of it: %v", r)
 		}
 		expect(t, 0, at(home, "repair", "--store", id))
