@@ -246,6 +246,17 @@ func TestEnvOfRuntimes(t *testing.T) {
 				t.Errorf("%s: %v, with the variables %v", x.when, clean, own)
 			}
 		}
+
+		// What is said of Node.js and a dotenv file, and of what helps.
+		cmd := certtrust("env", file, "--format", "dotenv")
+		cmd.Env = append(cmd.Env, path)
+		dotenv := must(t, cmd).stdout
+		for more, accept := range map[string]bool{"": false, "NODE_OPTIONS=--use-system-ca\n": true} {
+			r := output(t, command(runtimesDir+"/node", "--env-file="+write(t, "env", []byte(dotenv+more)), "-e", "fetch(process.argv[1]).catch(e => { console.log(e.cause); process.exit(1) })", "https://localhost:"+serve(t, chosen)+"/"))
+			if (r.code == 0) != accept {
+				t.Errorf("Node.js with the file and %q: %v", more, r)
+			}
+		}
 	}, addRuntimes)
 }
 

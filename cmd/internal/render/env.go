@@ -44,7 +44,8 @@ var envDialects = []struct {
 	name   string
 	before func(d EnvDoc) []string
 	line   func(name, value string) string
-	image  bool // it is for a container, which has the files in a directory of its own
+	image  bool              // it is for a container, which has the files in a directory of its own
+	notes  map[string]string // what should be known of variables in it
 }{
 	{name: "sh", line: func(name, value string) string { return "export " + name + "=" + quoteSh(value) }},
 	{name: "fish", line: func(name, value string) string {
@@ -96,7 +97,9 @@ var envDialects = []struct {
 		return "ENV " + name + `="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`).Replace(value) + `"`
 	}},
 	{name: "env-file", image: true, line: func(name, value string) string { return name + "=" + value }}, // of docker run: nothing is quoted
-	{name: "dotenv", line: func(name, value string) string {
+	{name: "dotenv", notes: map[string]string{
+		"NODE_EXTRA_CA_CERTS": "Node.js and Bun heed it only if they are started with it: of --env-file it comes too late, unless NODE_OPTIONS=--use-system-ca is in that file, too (Node.js 22.15 or newer)",
+	}, line: func(name, value string) string {
 		// There are many readers, and shells among them. Of escapes, some take none
 		// and some take them between single quotes as well, as some do variables.
 		switch {
@@ -183,6 +186,11 @@ func (d EnvDoc) tell(s *term.Streams) {
 		}
 		if v.Note != "" {
 			s.Noticef("%s: %s", v.Name, v.Note)
+		}
+		for _, dialect := range envDialects {
+			if note := dialect.notes[v.Name]; note != "" && dialect.name == d.dialect {
+				s.Noticef("%s: %s", v.Name, note)
+			}
 		}
 	}
 	if d.dialect == "env-file" {
