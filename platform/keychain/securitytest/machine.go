@@ -456,7 +456,10 @@ func Main(out, errs io.Writer) (code int, is bool) {
 	if err != nil {
 		return 99, true
 	}
-	stdout, stderr, code := Open(root).Run(context.Background(), uid, os.Args[1:])
+	// Without an end, a dialog that hangs would be a deadlock, which Go tells.
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	stdout, stderr, code := Open(root).Run(ctx, uid, os.Args[1:])
 	out.Write(stdout)
 	errs.Write(stderr)
 	return code, true
