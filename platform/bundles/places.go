@@ -23,37 +23,38 @@ type place struct {
 	managed  string // who owns them, "" = whoever put them there
 	readers  []string
 	fixed    string // why they are only read
+	variable string // makes the readers take another file
 	// beside tells of a file why its readers have the system's roots, too.
 	beside func(h *host.Host, file string) string
 }
 
 var places = sync.OnceValue(func() []place {
 	return []place{
-		{patterns: pythons("certifi/cacert.pem"), title: "certifi", managed: "Python's package certifi", readers: []string{"Requests and others in Python"}},
-		{patterns: pythons("pip/_vendor/certifi/cacert.pem"), title: "pip's certifi", managed: "pip", readers: []string{"pip"}, beside: besideSystem},
+		{patterns: pythons("certifi/cacert.pem"), title: "certifi", variable: "REQUESTS_CA_BUNDLE", managed: "Python's package certifi", readers: []string{"Requests and others in Python"}},
+		{patterns: pythons("pip/_vendor/certifi/cacert.pem"), title: "pip's certifi", variable: "PIP_CERT", managed: "pip", readers: []string{"pip"}, beside: besideSystem},
 		{patterns: slices.Concat(pythons("botocore/cacert.pem"), pythons("awscli/botocore/cacert.pem"), []string{"/usr/local/aws-cli/v2/current/dist/awscli/botocore/cacert.pem", "~/.local/share/aws-cli/v2/current/dist/awscli/botocore/cacert.pem", "C:/Program Files/Amazon/AWSCLIV2/awscli/botocore/cacert.pem"}),
-			title: "botocore", managed: "the AWS CLI", readers: []string{"AWS tools"}},
-		{patterns: below(sdks, "lib/third_party/certifi/cacert.pem"), title: "gcloud", managed: "gcloud", readers: []string{"gcloud"}},
-		{patterns: below(sdks, "platform/gsutil/gslib/data/cacerts.txt"), title: "gsutil", managed: "gcloud", readers: []string{"gsutil"}},
-		{patterns: below(sdks, "platform/bq/third_party/certifi/cacert.pem"), title: "bq", managed: "gcloud", readers: []string{"bq"}},
-		{patterns: below(sdks, "platform/bundledpythonunix/lib/python3*/site-packages/grpc/_cython/_credentials/roots.pem"), title: "gcloud's gRPC", managed: "gcloud", readers: []string{"commands of gcloud that use gRPC"}},
-		{patterns: pythons("grpc/_cython/_credentials/roots.pem"), title: "gRPC", managed: "Python's package grpcio", readers: []string{"programs in Python that use gRPC"}},
+			title: "botocore", variable: "AWS_CA_BUNDLE", managed: "the AWS CLI", readers: []string{"AWS tools"}},
+		{patterns: below(sdks, "lib/third_party/certifi/cacert.pem"), title: "gcloud", variable: "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", managed: "gcloud", readers: []string{"gcloud"}},
+		{patterns: below(sdks, "platform/gsutil/gslib/data/cacerts.txt"), title: "gsutil", variable: "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", managed: "gcloud", readers: []string{"gsutil"}},
+		{patterns: below(sdks, "platform/bq/third_party/certifi/cacert.pem"), title: "bq", variable: "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", managed: "gcloud", readers: []string{"bq"}},
+		{patterns: below(sdks, "platform/bundledpythonunix/lib/python3*/site-packages/grpc/_cython/_credentials/roots.pem"), title: "gcloud's gRPC", variable: "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", managed: "gcloud", readers: []string{"commands of gcloud that use gRPC"}},
+		{patterns: pythons("grpc/_cython/_credentials/roots.pem"), title: "gRPC", variable: "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", managed: "Python's package grpcio", readers: []string{"programs in Python that use gRPC"}},
 		{patterns: slices.Concat(below(condas, "ssl/cacert.pem"), below(condas, "envs/*/ssl/cacert.pem"), below(condas, "Library/ssl/cacert.pem"), below(condas, "envs/*/Library/ssl/cacert.pem"), []string{"~/.conda/envs/*/ssl/cacert.pem", "$CONDA_PREFIX/ssl/cacert.pem"}),
-			title: "conda's OpenSSL", managed: "conda", readers: []string{"programs of the conda environment"}},
+			title: "conda's OpenSSL", variable: "SSL_CERT_FILE", managed: "conda", readers: []string{"programs of the conda environment"}},
 		{patterns: slices.Concat(below(brews, "etc/ca-certificates/cert.pem"), below(brews, "etc/openssl@3/cert.pem"), below(brews, "etc/openssl@1.1/cert.pem")),
-			title: "Homebrew's OpenSSL", managed: "Homebrew, which makes it of the system's roots when it is installed (brew postinstall ca-certificates)", readers: []string{"programs of Homebrew"}},
+			title: "Homebrew's OpenSSL", variable: "SSL_CERT_FILE", managed: "Homebrew, which makes it of the system's roots when it is installed (brew postinstall ca-certificates)", readers: []string{"programs of Homebrew"}},
 		{patterns: []string{"C:/Program Files/Git/mingw64/etc/ssl/certs/ca-bundle.crt", "C:/Program Files/Git/mingw64/ssl/certs/ca-bundle.crt", "C:/Program Files/Git/usr/ssl/certs/ca-bundle.crt"},
-			title: "Git for Windows", managed: "Git for Windows", readers: []string{"Git with http.sslBackend=openssl"}},
+			title: "Git for Windows", variable: "GIT_SSL_CAINFO", managed: "Git for Windows", readers: []string{"Git with http.sslBackend=openssl"}},
 		{patterns: []string{"/usr/lib/ruby/vendor_ruby/rubygems/ssl_certs/*/*.pem", "/usr/lib/ruby/*/rubygems/ssl_certs/*/*.pem", "~/.rbenv/versions/*/lib/ruby/*/rubygems/ssl_certs/*/*.pem", "~/.rvm/rubies/*/lib/ruby/*/rubygems/ssl_certs/*/*.pem"},
-			title: "RubyGems", managed: "RubyGems", readers: []string{"gem, beside what OpenSSL has"}},
+			title: "RubyGems", managed: "RubyGems", readers: []string{"gem"}, beside: func(*host.Host, string) string { return "gem has those of OpenSSL, too" }},
 		{patterns: []string{"~/.nvm/versions/node/*/lib/node_modules/*/cacert.pem", "/usr/share/php/composer/ca-bundle/res/cacert.pem", "/usr/share/php/Composer/CaBundle/../res/cacert.pem", "~/.composer/vendor/composer/ca-bundle/res/cacert.pem", "~/.config/composer/vendor/composer/ca-bundle/res/cacert.pem"},
-			title: "Composer", managed: "Composer", readers: []string{"Composer, where the system has no bundle"}},
+			title: "Composer", variable: "COMPOSER_CAFILE", managed: "Composer", readers: []string{"Composer, where the system has no bundle"}},
 		// Each is a certificate of its own. What is in "ca" beside it is no anchor, in
 		// "my" are keys, and "disallowed" .NET refuses to open if there is anything in it
 		// (dotnet/runtime, OpenSslDirectoryBasedStoreProvider).
 		{patterns: []string{"~/.dotnet/corefx/cryptography/x509stores/root/*.pfx"}, title: ".NET, for this user", readers: []string{".NET, beside what the system has"},
 			fixed: "it is .NET's own, in a form that is only read here: X509Store changes it, from a program or PowerShell"},
-		{patterns: []string{"~/.postgresql/root.crt"}, title: "PostgreSQL's clients", readers: []string{"psql and what uses libpq"}},
+		{patterns: []string{"~/.postgresql/root.crt"}, title: "PostgreSQL's clients", variable: "PGSSLROOTCERT", readers: []string{"psql and what uses libpq"}},
 	}
 })
 
@@ -201,10 +202,15 @@ func detect(ctx context.Context, h *host.Host, user bool) (out []store.Store, re
 		if p.beside != nil {
 			why = p.beside(h, file)
 		}
-		if why != "" {
-			o.title += ", beside the system's roots"
+		switch {
+		case why != "":
+			if p.managed != "" { // of the others that goes without saying
+				o.title += ", beside the system's roots"
+			}
 			because("%s (%s) is beside the system's roots: %s", store.Printable(file), p.title, why)
-		} else {
+		case p.variable != "":
+			because("%s (%s) does not follow the system: %s names another (certtrust env)", store.Printable(file), p.title, p.variable)
+		default:
 			because("%s (%s) does not follow the system", store.Printable(file), p.title)
 		}
 		out = append(out, openFile(h, resolved, o))
@@ -219,7 +225,7 @@ func detect(ctx context.Context, h *host.Host, user bool) (out []store.Store, re
 		if len(f.readers) == 0 {
 			title += ", not in force"
 		}
-		add(f.path, place{title: title, readers: f.readers})
+		add(f.path, place{title: title, readers: f.readers, beside: func(*host.Host, string) string { return "who reads it has those, too" }})
 	}
 	if len(out) == 0 {
 		because("no program was found that has a file of roots for itself")

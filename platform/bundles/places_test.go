@@ -3,9 +3,11 @@ package bundles
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/certtrust/certtrust/platform/clients"
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/storetest"
 )
@@ -85,7 +87,7 @@ func TestPlaces(t *testing.T) {
 		t.Errorf("not found: %v", want)
 	}
 	for _, part := range []string{linked + " (certifi) follows the system", "dist-packages/certifi/cacert.pem (certifi) is read by nobody",
-		"python3.12/site-packages/pip/_vendor/certifi/cacert.pem (pip's certifi) is beside the system's roots: pip from version 24.2 on", "python3.9/site-packages/pip/_vendor/certifi/cacert.pem (pip's certifi) does not follow the system"} {
+		"python3.12/site-packages/pip/_vendor/certifi/cacert.pem (pip's certifi) is beside the system's roots: pip from version 24.2 on", "python3.9/site-packages/pip/_vendor/certifi/cacert.pem (pip's certifi) does not follow the system: PIP_CERT names another"} {
 		if !strings.Contains(strings.Join(why, "\n"), part) {
 			t.Errorf("%q is not among the reasons %q", part, why)
 		}
@@ -94,6 +96,20 @@ func TestPlaces(t *testing.T) {
 	for program, here := range map[string]bool{"Deno": true, "Node.js": true, "Bun": false} {
 		if strings.Contains(strings.Join(whyUser, "\n"), program+" brings roots along") != here || strings.Contains(strings.Join(why, "\n"), program) {
 			t.Errorf("%s: %q, of the system %q", program, whyUser, why)
+		}
+	}
+}
+
+// A variable that is said to make programs take another file is one that env sets.
+func TestVariables(t *testing.T) {
+	for _, system := range []string{"linux", "darwin", "windows"} {
+		h := newBox(t).host
+		h.OS = system
+		known, _ := clients.Environment(h, nil, clients.Pointers{}, true, false)
+		for _, p := range places() {
+			if p.variable != "" && !slices.ContainsFunc(known, func(v clients.Variable) bool { return v.Name == p.variable }) {
+				t.Errorf("%s: %s: env does not set %s", system, p.title, p.variable)
+			}
 		}
 	}
 }

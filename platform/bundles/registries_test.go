@@ -42,7 +42,7 @@ func TestRegistries(t *testing.T) {
 			"file:/srv/more.pem":                             "containerd, for mirror.example:8443: containerd from version 2.2 on; nerdctl",
 			"file:" + certs + "/c.example/ca.crt":            "containerd, for c.example: containerd from version 2.2 on; nerdctl",
 			"file:/srv/all.pem":                              "containerd, for every other registry: containerd from version 2.2 on; nerdctl",
-		}, []string{"b.example/other.crt (containerd, for b.example) is not read by nerdctl: hosts.toml beside it does not name it", "c.example/hosts.toml is not heeded"}},
+		}, []string{"b.example/other.crt (containerd, for b.example) is not read by nerdctl: hosts.toml beside it does not name it", "/etc/docker/certs.d/r.example:5000/ca.crt (Docker, for r.example:5000) is beside the system's roots", "c.example/hosts.toml is not heeded"}},
 
 		{"containerd is told where, in version 3", map[string]string{
 			config:                                "version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '/srv/first:/srv/second'\n",
