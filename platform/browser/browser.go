@@ -195,7 +195,7 @@ func (f *finder) profile(p product, at place, dir string) bool {
 	title := fmt.Sprintf("%s profile %s", p.title, store.Printable(profileName(dir)))
 	o := nss.Options{
 		ID: f.id(nss.Backend + ":" + name + "/" + path.Base(dir)), Title: title, Scope: store.ScopeUser, Owner: f.h.User.Name,
-		Readers: []string{p.title}, Profile: true, Program: p.title, Running: running(f.h, dir), Default: true,
+		Readers: []string{p.title}, Profile: true, Program: p.title, Packed: packed(at.form), Running: running(f.h, dir), Default: true,
 	}
 	follows := store.ID(followed[f.h.OS])
 	roots := prefs["security.enterprise_roots.enabled"]
@@ -209,6 +209,7 @@ func (f *finder) profile(p product, at place, dir string) bool {
 		o.DerivedFrom, o.Default = follows, false
 		o.Write = &store.Obstacle{Kind: store.Managed, Text: p.title + " follows the system's store here", Hint: "change that one: --store " + string(follows)}
 		f.because("%s follows the system's store, as %s does on this system unless it is told otherwise", o.ID, p.title)
+	case o.Packed != "": // it may be told to follow it, but not whether it can
 	case nss.Linked(f.h, dir):
 		o.DerivedFrom, o.Default = systemStore, false
 		f.because("%s follows the system's store by a module in pkcs11.txt", o.ID)
@@ -219,6 +220,15 @@ func (f *finder) profile(p product, at place, dir string) bool {
 	o.Origin = f.policy.origin
 	f.stores = append(f.stores, nss.Open(f.h, dir, o))
 	return true
+}
+
+// packed returns the form of a place if what is there has a file system of its
+// own.
+func packed(form string) string {
+	if form == "snap" || form == "flatpak" {
+		return form
+	}
+	return ""
 }
 
 // profileName returns the name of a profile from that of its directory, which
@@ -306,7 +316,7 @@ func (f *finder) shared() {
 			}
 			o := base
 			o.ID, o.Title, o.Readers, o.Default = f.id(nss.Backend+":"+c.id+"-"+form), "Database of "+c.title+" ("+form+")", []string{c.title}, true
-			o.Program, o.Running = c.title, f.anyRunning(f.dataOf(c, form))
+			o.Program, o.Packed, o.Running = c.title, form, f.anyRunning(f.dataOf(c, form))
 			f.open(dir, o)
 			f.because("%s is the database of %s as a %s", dir, c.title, form)
 		}
@@ -322,7 +332,7 @@ func programs(readers []string) string {
 }
 
 func (f *finder) open(dir string, o nss.Options) {
-	if nss.Linked(f.h, dir) {
+	if o.Packed == "" && nss.Linked(f.h, dir) {
 		o.DerivedFrom, o.Default = systemStore, false
 		f.because("%s follows the system's store by a module in pkcs11.txt", o.ID)
 	}

@@ -65,12 +65,17 @@ func found(s store.Store) string {
 	switch {
 	case i.DerivedFrom != "":
 		text += " follows " + string(i.DerivedFrom)
+		if w := i.Access.Write; w != nil && w.Kind == store.Managed && strings.Contains(w.Hint, "--store "+string(i.DerivedFrom)) {
+			text += " alone"
+		}
 	case !i.Default:
 		text += " by request"
 	}
 	return text
 }
 
+// What is found, and whether it follows the system's store, so that it is not
+// written to by default, or not at all.
 func TestDetectUser(t *testing.T) {
 	const legacy = "~/.mozilla/firefox/"
 	for name, row := range map[string]struct {
@@ -101,9 +106,12 @@ func TestDetectUser(t *testing.T) {
 		"releases side by side": {"linux", map[string]string{legacy + "profiles.ini": "[Install1]\nDefault=a.default-release\n[Profile0]\nPath=a.default-release\nIsRelative=1\n[Profile1]\nPath=b.default-esr\nIsRelative=1\n[Profile2]\nPath=c.dev-edition-default\nIsRelative=1\n[Profile3]\nPath=d.default-nightly\nIsRelative=1\n",
 			legacy + "a.default-release/": "", legacy + "b.default-esr/": "", legacy + "c.dev-edition-default/": "", legacy + "d.default-nightly/": ""}, nil,
 			[]string{"nss:firefox/a.default-release", "nss:firefox/b.default-esr", "nss:firefox/c.dev-edition-default", "nss:firefox/d.default-nightly"}, ""},
-		"Mullvad Browser":           {"linux", map[string]string{"~/.mullvad/mullvadbrowser/p/cert9.db": "db"}, nil, nil, "is left alone"},
-		"Tor Browser":               {"linux", map[string]string{"~/tor-browser/Browser/TorBrowser/Data/Browser/profile.default/cert9.db": "db"}, nil, nil, "is left alone"},
-		"linked":                    {"linux", map[string]string{legacy + "a/cert9.db": "db", legacy + "a/pkcs11.txt": "library=/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-trust.so\nname=x\n\n"}, nil, []string{"nss:firefox/a follows anchors:system"}, "pkcs11.txt"},
+		"Mullvad Browser":        {"linux", map[string]string{"~/.mullvad/mullvadbrowser/p/cert9.db": "db"}, nil, nil, "is left alone"},
+		"Tor Browser":            {"linux", map[string]string{"~/tor-browser/Browser/TorBrowser/Data/Browser/profile.default/cert9.db": "db"}, nil, nil, "is left alone"},
+		"linked":                 {"linux", map[string]string{"/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-trust.so": "", legacy + "a/cert9.db": "db", legacy + "a/pkcs11.txt": "library=/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-trust.so\nname=x\n\n"}, nil, []string{"nss:firefox/a follows anchors:system"}, "pkcs11.txt"},
+		"linked to what is gone": {"linux", map[string]string{legacy + "a/cert9.db": "db", legacy + "a/pkcs11.txt": "library=/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-trust.so\nname=x\n\n"}, nil, []string{"nss:firefox/a"}, ""},
+		"packed, and linked": {"linux", map[string]string{"/usr/lib64/pkcs11/p11-kit-trust.so": "", "~/snap/firefox/common/.mozilla/firefox/a/cert9.db": "db", "~/snap/firefox/common/.mozilla/firefox/a/pkcs11.txt": "library=/usr/lib64/pkcs11/p11-kit-trust.so\nname=x\n\n",
+			"~/snap/chromium/current/.pki/nssdb/pkcs11.txt": "library=/usr/lib64/pkcs11/p11-kit-trust.so\nname=x\n\n"}, nil, []string{"nss:firefox-snap/a", "nss:chromium-snap"}, ""},
 		"by policy":                 {"linux", map[string]string{legacy + "a/cert9.db": "db", "/etc/firefox/policies/policies.json": `{"policies":{"SecurityDevices":{"Add":{"x":"/usr/lib/pkcs11/p11-kit-trust.so"}}}}`}, nil, []string{"nss:firefox/a follows anchors:system"}, "policies.json"},
 		"a bad policy":              {"linux", map[string]string{legacy + "a/cert9.db": "db", "/etc/firefox/policies/policies.json": `{"policies`}, nil, []string{"nss:firefox/a"}, ""},
 		"Chromium, the old place":   {"linux", map[string]string{"~/.pki/nssdb/": ""}, nil, []string{"nss:chromium"}, ""},
@@ -112,13 +120,13 @@ func TestDetectUser(t *testing.T) {
 		"Chromium, never started":   {"linux", map[string]string{"/usr/bin/chromium": "x", "~/": ""}, nil, []string{"nss:chromium"}, "will be made"},
 		"Chromium, without a home":  {"linux", map[string]string{"/usr/bin/chromium": "x"}, nil, nil, "cannot be made"},
 		"Chromium, packed":          {"linux", map[string]string{"~/snap/chromium/current/.pki/nssdb/": "", "~/.var/app/com.google.Chrome/data/pki/nssdb/": ""}, nil, []string{"nss:chromium-snap", "nss:chrome-flatpak"}, ""},
-		"Chromium, linked":          {"linux", map[string]string{"~/.pki/nssdb/pkcs11.txt": "library=/usr/lib64/pkcs11/p11-kit-trust.so\nname=x\n"}, nil, []string{"nss:chromium follows anchors:system"}, ""},
-		"macOS":                     {"darwin", map[string]string{"~/Library/Application Support/Firefox/Profiles/abcdefgh.default/cert9.db": "db", "~/Library/Application Support/zen/Profiles/a/cert9.db": "db"}, nil, []string{"nss:firefox/abcdefgh.default follows keychain:system", "nss:zen/a follows keychain:system"}, "follows the system's store"},
+		"Chromium, linked":          {"linux", map[string]string{"/usr/lib64/pkcs11/p11-kit-trust.so": "", "~/.pki/nssdb/pkcs11.txt": "library=/usr/lib64/pkcs11/p11-kit-trust.so\nname=x\n"}, nil, []string{"nss:chromium follows anchors:system"}, ""},
+		"macOS":                     {"darwin", map[string]string{"~/Library/Application Support/Firefox/Profiles/abcdefgh.default/cert9.db": "db", "~/Library/Application Support/zen/Profiles/a/cert9.db": "db"}, nil, []string{"nss:firefox/abcdefgh.default follows keychain:system alone", "nss:zen/a follows keychain:system alone"}, "follows the system's store"},
 		"macOS, told not to follow": {"darwin", map[string]string{"~/Library/Application Support/Firefox/Profiles/a/cert9.db": "db", "~/Library/Application Support/Firefox/Profiles/a/user.js": `user_pref("security.enterprise_roots.enabled", false);`}, nil, []string{"nss:firefox/a"}, "is set not to follow"},
 		"Windows": {"windows", map[string]string{"~/AppData/Roaming/Mozilla/Firefox/profiles.ini": "[Profile0]\r\nIsRelative=1\r\nPath=Profiles/abcdefgh.default\r\n", "~/AppData/Roaming/Mozilla/Firefox/Profiles/abcdefgh.default/": "",
-			"~/AppData/Roaming/Thunderbird/Profiles/t/cert9.db": "db"}, nil, []string{"nss:firefox/abcdefgh.default follows windows:LocalMachine", "nss:thunderbird/t follows windows:LocalMachine"}, ""},
+			"~/AppData/Roaming/Thunderbird/Profiles/t/cert9.db": "db"}, nil, []string{"nss:firefox/abcdefgh.default follows windows:LocalMachine alone", "nss:thunderbird/t follows windows:LocalMachine alone"}, ""},
 		"Windows, from the store": {"windows", map[string]string{"~/AppData/Local/Packages/Mozilla.Firefox_n80bbvh6b1yt2/LocalCache/Roaming/Mozilla/Firefox/Profiles/s/cert9.db": "db", "~/AppData/Roaming/zen/Profiles/z/cert9.db": "db", "~/AppData/Roaming/librewolf/Profiles/l/cert9.db": "db", "~/AppData/Roaming/Waterfox/Profiles/w/cert9.db": "db"}, nil,
-			[]string{"nss:firefox-store/s follows windows:LocalMachine", "nss:librewolf/l follows windows:LocalMachine", "nss:waterfox/w follows windows:LocalMachine", "nss:zen/z follows windows:LocalMachine"}, ""},
+			[]string{"nss:firefox-store/s follows windows:LocalMachine alone", "nss:librewolf/l follows windows:LocalMachine alone", "nss:waterfox/w follows windows:LocalMachine alone", "nss:zen/z follows windows:LocalMachine alone"}, ""},
 		"Windows, by policy": {"windows", map[string]string{"~/AppData/Roaming/Mozilla/Firefox/Profiles/a/cert9.db": "db", "C:/Program Files/Mozilla Firefox/distribution/policies.json": `{"policies":{"Certificates":{"ImportEnterpriseRoots":false}}}`}, nil, []string{"nss:firefox/a"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

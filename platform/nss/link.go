@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"slices"
+	"strings"
 
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/store"
@@ -31,18 +33,20 @@ func Module(h *host.Host) string {
 }
 
 // Linked reports whether the programs that use the database in a directory
-// follow the system's store.
+// follow the system's store. They do not by a module that is gone.
 func Linked(h *host.Host, dir string) bool {
 	text, err := h.ReadFile(dir+"/pkcs11.txt", maxModules)
-	if err != nil {
-		return false
+	return err == nil && slices.ContainsFunc(parseModules(text), func(m module) bool { return m.linked() && m.there(h) })
+}
+
+// there reports whether the module's library is there, as far as its path tells.
+func (m module) there(h *host.Host) bool {
+	file := m.value("library")
+	if !strings.HasPrefix(file, "/") {
+		return true // the system's linker looks for it
 	}
-	for _, m := range parseModules(text) {
-		if m.linked() {
-			return true
-		}
-	}
-	return false
+	_, err := h.Stat(file)
+	return err == nil
 }
 
 // linkEdit is a change of pkcs11.txt.
@@ -62,7 +66,7 @@ func (p *planner) link(c store.Change) error {
 	var linked []module
 	modules := parseModules(text)
 	for _, m := range modules {
-		if m.linked() {
+		if m.linked() && (c.Absent || m.there(p.s.host)) {
 			linked = append(linked, m)
 		}
 	}
@@ -85,6 +89,9 @@ func (p *planner) link(c store.Change) error {
 		switch {
 		case p.s.host.OS != "linux":
 			return store.Because(store.ErrUnsupported, "p11-kit's module is for Linux")
+		case p.s.o.Packed != "":
+			return &store.Error{Err: store.Because(store.ErrUnsupported, "%s is packed as a %s, which has files of its own: whether p11-kit's module is among them is not known", p.s.program(), p.s.o.Packed),
+				Hint: "trust in its own database what it is to trust: certtrust trust FILE --store " + store.ShellWord(string(p.s.info.ID))}
 		case module == "":
 			return &store.Error{Err: store.Because(store.ErrToolMissing, "p11-kit's module is not installed"), Hint: "install it: apt-get install p11-kit-modules"}
 		case !p.st.exists:

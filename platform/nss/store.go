@@ -40,6 +40,9 @@ type Options struct {
 	Profile bool
 	// Program is what has to be started again after trust was taken away.
 	Program string
+	// Packed is how the program is packed ("snap", "flatpak") if it has a file
+	// system of its own for that.
+	Packed string
 	// Running reports whether a program uses the database; nil = unknown.
 	Running func() bool
 	// Origin tells who put a certificate there, if that is known; nil = never.

@@ -37,6 +37,7 @@ type change struct {
 	certificates []render.ChangeCertificate
 	want         func(store.Info) []store.Change                // in a store
 	named        bool                                           // every store is asked for by name
+	lenient      bool                                           // a store that cannot do it is left out, unless it is named
 	repair       map[store.ID][]store.Problem                   // or to be mended
 	undoOf       string                                         // the change set that is taken back
 	after        func(parts []*platform.Part, set string) error // once all is done
@@ -122,6 +123,10 @@ func (ch *change) refused(parts []*platform.Part) error {
 		var own []error
 		for _, r := range p.Plan.Refused {
 			own = append(own, r.Err(ch.command, p.Plan.Store))
+		}
+		if ch.lenient && !p.Named && p.Plan.Empty() {
+			p.Err, p.Result = several(own), platform.LeftOut
+			continue
 		}
 		errs = append(errs, own...)
 		if !ch.c.Bool("keep-going") || p.Plan.Empty() {

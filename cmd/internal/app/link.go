@@ -53,6 +53,6 @@ func (a *App) link(c *cli.Context) error {
 			Hint: "certtrust stores -v shows what was looked at"}
 	}
 	want := []store.Change{{Item: nss.LinkItem, Absent: c.Bool("unlink")}}
-	ch := &change{app: a, c: c, command: c.Command.Name, want: func(store.Info) []store.Change { return want }}
+	ch := &change{app: a, c: c, command: c.Command.Name, lenient: true, want: func(store.Info) []store.Change { return want }}
 	return ch.run(chosen)
 }
