@@ -3,9 +3,7 @@ package anchors
 import (
 	"bytes"
 	"io/fs"
-	"maps"
 	"runtime"
-	"slices"
 	"sync"
 	"time"
 
@@ -41,11 +39,22 @@ func newCache() *cache {
 	return &cache{files: map[string]cachedFile{}, settle: 2 * time.Second}
 }
 
+// since is the time before which a file must have been changed last.
+func (c *cache) since() time.Time { return time.Now().Add(-c.settle) }
+
 // file reads a file of certificates that info describes.
 func (s *base) file(path string, info fs.FileInfo) (cachedFile, error) {
 	f, err := s.content(path, info)
-	if err != nil || f.file != nil {
-		return f, err
+	if err == nil {
+		f = s.parsed(path, f)
+	}
+	return f, err
+}
+
+// parsed takes what was read of a file for certificates, if it was not yet.
+func (s *base) parsed(path string, f cachedFile) cachedFile {
+	if f.file != nil {
+		return f
 	}
 	f.file = certfile.ReadPEM(f.raw)
 	if len(f.file.Items) == 0 && len(f.raw) > 0 && f.raw[0] == 0x30 {
@@ -54,13 +63,13 @@ func (s *base) file(path string, info fs.FileInfo) (cachedFile, error) {
 		}
 	}
 	s.cache.keepFile(path, f)
-	return f, nil
+	return f
 }
 
 // content reads a file that info describes. It has been taken for certificates if
 // it was before, and is the same.
 func (s *base) content(path string, info fs.FileInfo) (cachedFile, error) {
-	mark := host.MarkOf(info, time.Now().Add(-s.cache.settle))
+	mark := host.MarkOf(info, s.cache.since())
 	f := s.cache.fileAt(path)
 	if mark.Settled && mark == f.mark {
 		return f, nil
@@ -69,12 +78,17 @@ func (s *base) content(path string, info fs.FileInfo) (cachedFile, error) {
 	if err != nil {
 		return cachedFile{}, err
 	}
+	return s.cache.renew(path, f, raw, mark), nil
+}
+
+// renew takes in what was read of a file, which was known as f.
+func (c *cache) renew(path string, f cachedFile, raw []byte, mark host.Mark) cachedFile {
 	if !bytes.Equal(raw, f.raw) {
 		f = cachedFile{raw: raw}
 	}
 	f.mark = mark
-	s.cache.keepFile(path, f)
-	return f, nil
+	c.keepFile(path, f)
+	return f
 }
 
 func (c *cache) fileAt(path string) cachedFile {
@@ -97,31 +111,22 @@ func (c *cache) dirAt(mark host.Mark) (links map[string]string, others []string,
 	if !mark.Settled || mark != c.dir {
 		return nil, nil, false
 	}
-	return maps.Clone(c.links), slices.Clone(c.others), true
+	return c.links, c.others, true
 }
 
 func (c *cache) keepDir(mark host.Mark, links map[string]string, others []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.dir, c.links, c.others = mark, maps.Clone(links), slices.Clone(others)
+	c.dir, c.links, c.others = mark, links, others
 }
 
-// each calls do for the numbers below n, on all cores where there are many.
-func each(n int, do func(i int)) {
-	workers := min(runtime.GOMAXPROCS(0), n/16)
-	if workers < 2 {
-		for i := range n {
-			do(i)
-		}
-		return
-	}
+// share has do work on parts of n things, on all cores where there are many.
+func share(n int, do func(from, to int)) {
+	workers := max(1, min(runtime.GOMAXPROCS(0), n/32))
 	var wait sync.WaitGroup
-	for w := range workers {
-		wait.Go(func() {
-			for i := w; i < n; i += workers {
-				do(i)
-			}
-		})
+	for w := range workers - 1 {
+		wait.Go(func() { do(n*w/workers, n*(w+1)/workers) })
 	}
+	do(n*(workers-1)/workers, n)
 	wait.Wait()
 }

@@ -131,7 +131,7 @@ func (s *Store) anchorEntries(st *state, of originOf, yield func(store.Entry, er
 			return false
 		}
 	}
-	for _, file := range st.left {
+	for _, file := range s.leftovers(st) {
 		if !yield(blank(kindStray, file, store.Origin{By: store.ByCerttrust}, problem("left-behind", file)), nil) {
 			return false
 		}

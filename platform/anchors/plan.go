@@ -50,7 +50,7 @@ func (s *Store) newPlanner(ctx context.Context) (*planner, error) {
 	}
 	return &planner{
 		s: s, st: st, java: s.readJava(),
-		plan:  store.Plan{Store: s.info.ID, Basis: st.digest(), Steps: []store.Step{}},
+		plan:  store.Plan{Store: s.info.ID, Steps: []store.Step{}},
 		edits: edits{writes: map[string][]byte{}},
 	}, nil
 }
@@ -61,6 +61,7 @@ func (s *Store) Plan(ctx context.Context, want []store.Change) (store.Plan, erro
 	if err != nil {
 		return store.Plan{}, s.fail("plan", "", err)
 	}
+	p.plan.Basis = p.st.digest()
 	p.changes(want)
 	return p.plan, nil
 }

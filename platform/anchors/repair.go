@@ -76,6 +76,7 @@ func (s *Store) PlanRepair(ctx context.Context, list []store.Problem) (store.Pla
 	if err != nil {
 		return store.Plan{}, s.fail("plan", "", err)
 	}
+	p.plan.Basis = p.st.digest()
 	p.mend(list)
 	return p.plan, nil
 }
@@ -141,7 +142,7 @@ func (p *planner) mendOne(x store.Problem, step *store.Step) bool {
 		step.Files = []string{x.Path}
 		p.edits.rebuild = true
 	case "left-behind":
-		if !slices.Contains(p.st.left, x.Path) {
+		if !slices.Contains(s.leftovers(p.st), x.Path) {
 			return false
 		}
 		step.Files = []string{x.Path}

@@ -25,7 +25,7 @@ type state struct {
 	conf    []byte
 	anchors []anchor // in the order in which the tool takes them
 	ignored []string // files in the administrator's directory that the tool passes over
-	left    []string // temporary files of ours that a crash has left
+	left    []string // temporary files of ours there, see leftovers
 
 	bundle     *certfile.File
 	bundleRaw  []byte
@@ -93,7 +93,7 @@ func holds(f *certfile.File, fp store.Fingerprint) bool {
 // error; a file that cannot be read keeps its error.
 func (s *Store) read(ctx context.Context) (*state, error) {
 	st := &state{inBundle: map[store.Fingerprint]bool{}, links: map[string]string{}}
-	for _, part := range []func(*state) error{s.readVendor, s.readAdmin, s.readBundle, s.readHashDir, s.readLeft} {
+	for _, part := range []func(*state) error{s.readVendor, s.readAdmin, s.readBundle, s.readHashDir} {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -229,28 +229,57 @@ func (s *base) walk(dir string) ([]found, error) {
 	return files, err
 }
 
-func (s *base) readAnchor(a anchor) anchor {
-	if a.err != nil {
-		return a
-	}
-	info, err := s.host.Stat(a.path)
-	switch {
-	case err == nil && info.IsDir(), absent(err):
-		a.err = errNoFile
-	case err != nil:
-		a.err = err
-	default:
-		a.mode = info.Mode()
-		var f cachedFile
-		f, a.err = s.file(a.path, info)
-		a.raw, a.file, a.der = f.raw, f.file, f.der
-	}
-	return a
-}
-
 // readAnchors reads anchors that are known by their paths.
 func (s *base) readAnchors(list []anchor) {
-	each(len(list), func(i int) { list[i] = s.readAnchor(list[i]) })
+	since := s.cache.since()
+	known := make([]cachedFile, len(list))
+	cold := 0
+	for i, a := range list {
+		if known[i] = s.cache.fileAt(a.path); known[i].file == nil {
+			cold++
+		}
+	}
+	read := func(from, to int) {
+		var dir *host.Dir
+		at := ""
+		for i := from; i < to; i++ {
+			if list[i].err != nil {
+				continue
+			}
+			if in := path.Dir(list[i].path); dir == nil || in != at {
+				if dir != nil {
+					dir.Close()
+				}
+				dir, at = s.host.Dir(in), in
+			}
+			s.readAnchor(dir, &list[i], known[i], since)
+		}
+		if dir != nil {
+			dir.Close()
+		}
+	}
+	if cold*2 > len(list) {
+		share(len(list), read)
+	} else { // there is so little to do that to share it costs more
+		read(0, len(list))
+	}
+}
+
+func (s *base) readAnchor(dir *host.Dir, a *anchor, f cachedFile, since time.Time) {
+	raw, mark, changed, err := dir.ReadChanged(path.Base(a.path), f.mark, since, maxFile)
+	a.mode = mark.Mode()
+	switch {
+	case a.mode.IsDir(), absent(err):
+		a.err = errNoFile
+		return
+	case err != nil:
+		a.err = err
+		return
+	case changed:
+		f = s.cache.renew(a.path, f, raw, mark)
+	}
+	f = s.parsed(a.path, f)
+	a.raw, a.file, a.der = f.raw, f.file, f.der
 }
 
 func (s *Store) readBundle(st *state) error {
@@ -305,32 +334,22 @@ func (st *state) split(data []byte) *certfile.File {
 	return f
 }
 
-// readLinks returns the links in the hash directory, and the names of the
-// other things in it that are not directories.
+// readLinks returns the links in the hash directory, which nobody changes, and
+// the names of the other things in it that are not directories.
 func (s *Store) readLinks() (links map[string]string, others []string, err error) {
 	mark := host.Mark{}
 	if info, err := s.host.Stat(s.family.hashDir); err == nil {
-		mark = host.MarkOf(info, time.Now().Add(-s.cache.settle))
+		mark = host.MarkOf(info, s.cache.since())
 	}
 	if links, others, same := s.cache.dirAt(mark); same {
 		return links, others, nil
 	}
-	entries, err := s.host.ReadDir(s.family.hashDir)
+	entries, links, err := s.host.ReadLinks(s.family.hashDir)
 	if err != nil && !absent(err) {
 		return nil, nil, fmt.Errorf("%s: %w", s.family.hashDir, err)
 	}
-	links = make(map[string]string, len(entries))
 	for _, e := range entries {
-		switch {
-		case e.Type()&fs.ModeSymlink != 0:
-			target, err := s.host.Readlink(s.link(e.Name()))
-			if absent(err) {
-				continue // gone meanwhile
-			} else if err != nil {
-				return nil, nil, err
-			}
-			links[e.Name()] = target
-		case !e.IsDir():
+		if e.Type()&fs.ModeSymlink == 0 && !e.IsDir() {
 			others = append(others, e.Name())
 		}
 	}
@@ -360,12 +379,13 @@ func (s *Store) readHashDir(st *state) error {
 		}
 	}
 	elsewhere := map[string][]string{}
-	for _, name := range slices.SortedFunc(maps.Keys(links), byNumber) { // of several, it goes by a name
+	for name := range links {
 		if to := s.leadsTo(st, name); to != "" && !own[to] && path.Dir(to) != s.family.hashDir && s.exists(to) {
 			elsewhere[to] = append(elsewhere[to], name)
 		}
 	}
 	for _, to := range sortedKeys(elsewhere) {
+		slices.SortFunc(elsewhere[to], byNumber) // of several, it goes by a name
 		st.strays = append(st.strays, s.readStray(to, elsewhere[to]))
 	}
 	st.indexed = s.index(st)
@@ -390,21 +410,22 @@ func (s *Store) readStray(file string, names []string) stray {
 	return x
 }
 
-// readLeft looks for temporary files of ours where they are made.
-func (s *Store) readLeft(st *state) error {
-	dirs := []string{path.Dir(s.family.vendorConf), path.Dir(s.family.hashDir), path.Dir(s.family.java.path)}
-	for _, dir := range dirs {
+// leftovers returns the temporary files of ours that a crash has left, wherever
+// they are made.
+func (s *Store) leftovers(st *state) []string {
+	left := slices.Clip(st.left)
+	for _, dir := range []string{path.Dir(s.family.vendorConf), path.Dir(s.family.hashDir), path.Dir(s.family.java.path)} {
 		entries, err := s.host.ReadDir(dir)
 		if err != nil {
 			continue // then nothing is written there, either
 		}
 		for _, e := range entries {
-			if p := path.Join(dir, e.Name()); strings.HasPrefix(e.Name(), host.TempPrefix) && !slices.Contains(st.left, p) {
-				st.left = append(st.left, p)
+			if p := path.Join(dir, e.Name()); strings.HasPrefix(e.Name(), host.TempPrefix) && !slices.Contains(left, p) {
+				left = append(left, p)
 			}
 		}
 	}
-	return nil
+	return left
 }
 
 func (s *base) exists(file string) bool {
@@ -597,7 +618,6 @@ func (st *state) digest() string {
 		putRaw(x.raw)
 		put(fmt.Sprint(x.err))
 	}
-	put(append([]string{"left"}, st.left...)...)
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 

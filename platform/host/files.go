@@ -189,7 +189,7 @@ func (h *Host) ReadFile(path string, max int64) ([]byte, error) {
 		case !info.Mode().IsRegular():
 			return errNotRegular
 		case info.Size() > max:
-			return fmt.Errorf("%w: %d bytes, at most %d are read", ErrTooLarge, info.Size(), max)
+			return tooLarge(info.Size(), max)
 		}
 		// It may grow, and files of /proc say that they are empty.
 		content := bytes.NewBuffer(make([]byte, 0, info.Size()+1))
@@ -235,6 +235,34 @@ func (h *Host) ReadStart(path string, n int) (data []byte, err error) {
 
 // ReadDir returns the entries of a directory, sorted by name.
 func (h *Host) ReadDir(path string) ([]fs.DirEntry, error) {
+	return h.readDir(path, func(tree, string, *os.File, []fs.DirEntry) error { return nil })
+}
+
+// ReadLinks is ReadDir for a directory of links, and also returns what is
+// written in these, by name. One that goes meanwhile is left out there.
+func (h *Host) ReadLinks(path string) (entries []fs.DirEntry, targets map[string]string, err error) {
+	room := make([]byte, 4096)
+	entries, err = h.readDir(path, func(t tree, name string, dir *os.File, entries []fs.DirEntry) error {
+		targets = make(map[string]string, len(entries))
+		for _, e := range entries {
+			if e.Type()&fs.ModeSymlink == 0 {
+				continue
+			}
+			target, err := readlinkIn(t, dir, name, e.Name(), room)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			} else if err != nil {
+				return err
+			}
+			targets[e.Name()] = slashed(target)
+		}
+		return nil
+	})
+	return entries, targets, err
+}
+
+// readDir is ReadDir that calls also while the directory is open.
+func (h *Host) readDir(path string, also func(t tree, name string, dir *os.File, entries []fs.DirEntry) error) ([]fs.DirEntry, error) {
 	var entries []fs.DirEntry
 	err := h.at("list", path, true, func(t tree, name string) error {
 		f, err := t.OpenFile(name, os.O_RDONLY|openPassive, 0)
@@ -247,8 +275,10 @@ func (h *Host) ReadDir(path string) ([]fs.DirEntry, error) {
 		} else if !info.IsDir() {
 			return errNotDir
 		}
-		entries, err = f.ReadDir(-1)
-		return err
+		if entries, err = f.ReadDir(-1); err != nil {
+			return err
+		}
+		return also(t, name, f, entries)
 	})
 	if err != nil {
 		return nil, err

@@ -26,3 +26,9 @@ func MarkOf(info fs.FileInfo, since time.Time) Mark {
 	m.Settled = known && max(m.change, m.modified) < since.UnixNano()
 	return m
 }
+
+// Mode returns the mode that was found.
+func (m Mark) Mode() fs.FileMode { return m.mode }
+
+// same reports whether what has this mark is what it was when it had the other.
+func (m Mark) same(known Mark) bool { return m.Settled && m == known }

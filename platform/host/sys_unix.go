@@ -178,6 +178,23 @@ func start(cmd *exec.Cmd) error {
 // exists reports whether there is a process with that PID.
 func exists(pid int) bool { return !errors.Is(unix.Kill(pid, 0), unix.ESRCH) }
 
+// readlinkIn returns what is written in a link in an open directory. It takes
+// room, which the caller gives, for all but very long ones.
+func readlinkIn(_ tree, dir *os.File, _, name string, room []byte) (string, error) {
+	for {
+		n, err := unix.Readlinkat(int(dir.Fd()), name, room)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return "", err
+		case n < len(room):
+			return string(room[:n]), nil
+		default:
+			room = make([]byte, 2*len(room))
+		}
+	}
+}
+
 // readInto reads a file of an open directory, with as few calls as it takes. It
 // follows no link.
 func readInto(buf *bytes.Buffer, dir *os.File, name string, max int) error {

@@ -186,6 +186,12 @@ func processStart(pid int) (string, bool) {
 	return fmt.Sprintf("%d.%d", created.HighDateTime, created.LowDateTime), true
 }
 
+// readlinkIn returns what is written in a link in an open directory, whose name
+// in the tree is at.
+func readlinkIn(t tree, _ *os.File, at, name string, _ []byte) (string, error) {
+	return t.Readlink(filepath.Join(at, name))
+}
+
 // readInto reads a file of an open directory.
 func readInto(buf *bytes.Buffer, dir *os.File, name string, max int) error {
 	f, err := whole{}.OpenFile(filepath.Join(dir.Name(), name), os.O_RDONLY, 0)
