@@ -80,7 +80,7 @@ func (s *Store) odd(st *state) string {
 
 // followNatively does what the tool does.
 func (s *Store) followNatively(ctx context.Context, p *planner) (wrong, err error) {
-	st, err := s.read(ctx)
+	st, err := s.edited(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -110,6 +110,32 @@ func (s *Store) followNatively(ctx context.Context, p *planner) (wrong, err erro
 		return nil, nil
 	}
 	return s.tellHooks(ctx, p, made.lines)
+}
+
+// edited returns the state after the edits of p. The first time, and if all that
+// they did was to write anchors of the administrator's, that is what was read
+// under the lock a moment ago, with that directory read anew. What others may
+// have changed in between is found when everything is read back, as what they
+// change after this is; and then it is done again, with what is there.
+func (s *Store) edited(ctx context.Context, p *planner) (*state, error) {
+	e := p.edits
+	plain := !p.again && len(e.removes)+len(e.drops)+len(e.moves) == 0
+	for file := range e.writes {
+		plain = plain && strings.HasPrefix(file, s.family.adminDir+"/")
+	}
+	p.again = true
+	if !plain {
+		return s.read(ctx)
+	}
+	st := *p.st
+	st.anchors = slices.DeleteFunc(slices.Clone(st.anchors), func(a anchor) bool { return !a.vendor })
+	st.ignored, st.left = nil, nil
+	links, _, err := s.readLinks()
+	if err == nil {
+		err = s.readAdmin(&st)
+	}
+	st.links = links
+	return &st, err
 }
 
 // collate brings the administrator's anchors into the order in which the tool

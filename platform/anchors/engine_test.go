@@ -163,6 +163,43 @@ func TestNativeLinksAreNeverMissing(t *testing.T) {
 	}
 }
 
+// What others change in the middle is in what is generated, whenever that is:
+// files that were read under the lock are not all read again before that, but all
+// are when it is done.
+func TestNativeSeesWhatOthersChange(t *testing.T) {
+	mine, theirs, gone, vendors := newCA(t, "Mine").Cert(), newCA(t, "Theirs"), newCA(t, "Gone"), newCA(t, "Vendor Alpha II")
+	for n := 1; ; n++ {
+		b := nativeBox(t, false)
+		b.write(adminDir+"gone.crt", gone.PEM())
+		b.update()
+		s, step, at := b.open(), 0, ""
+		plan := b.plan(s, trust(mine))
+		b.host.Fault = func(op, path string) error {
+			if step++; step == n {
+				at = op + " of " + path
+				b.write(adminDir+"theirs.crt", theirs.PEM())
+				b.remove(adminDir + "gone.crt")
+				b.write(vendorDir+"Alpha.crt", vendors.PEM())
+			}
+			return nil
+		}
+		_, err := s.Apply(t.Context(), plan)
+		b.must(err)
+		if at == "" {
+			if n < 8 {
+				t.Errorf("only %d steps were seen", n-1)
+			}
+			return
+		}
+		for c, want := range map[*store.Cert]bool{mine: true, theirs.Cert(): true, gone.Cert(): false, vendors.Cert(): true, b.vendor[0]: false, b.vendor[1]: true} {
+			b.trusted(c, want)
+		}
+		if t.Failed() {
+			t.Fatal("when it was done before the " + at)
+		}
+	}
+}
+
 // Numbers are contiguous from 0, each certificate once, and what has a right
 // link keeps it.
 func TestNumber(t *testing.T) {

@@ -41,6 +41,7 @@ type planner struct {
 	java  *javaStore
 	plan  store.Plan
 	edits edits
+	again bool // what is generated was made once
 }
 
 func (s *Store) newPlanner(ctx context.Context) (*planner, error) {

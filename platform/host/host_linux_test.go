@@ -3,10 +3,28 @@ package host
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
+
+// What is passed over as a thread of the kernel is no program that counts.
+func TestKernelThreads(t *testing.T) {
+	threads := kernelThreads()
+	if len(threads) == 0 {
+		t.Skip("they are not told here")
+	}
+	if threads[os.Getpid()] || threads[os.Getppid()] || threads[1] || !threads[2] {
+		t.Errorf("a program is taken for a thread of the kernel: %v", threads)
+	}
+	room := make([]byte, 4096)
+	for pid := range threads {
+		if line := commandLine(strconv.Itoa(pid), room); len(line) > 0 {
+			t.Logf("%d is %q", pid, line) // one that the kernel has started
+		}
+	}
+}
 
 func TestWriteFileKeepsLabel(t *testing.T) {
 	root := t.TempDir()

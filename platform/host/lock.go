@@ -180,9 +180,10 @@ func (h *Host) Processes() []Process {
 	}
 	var list []Process
 	room := make([]byte, 4096)
+	kernels := kernelThreads() // after they were listed: what ends meanwhile does no harm
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
+		if err != nil || kernels[pid] {
 			continue
 		}
 		line := commandLine(e.Name(), room)

@@ -1,12 +1,14 @@
 package host
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -74,24 +76,56 @@ func identity(info fs.FileInfo) (device, inode uint64, changed int64, ok bool) {
 // if they cannot be read. All processes are looked at more than once in a
 // change, so this takes the fewest calls, and room that the caller gives.
 func commandLine(pid string, room []byte) []byte {
-	fd, err := unix.Open("/proc/"+pid+"/cmdline", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	return smallFile("/proc/"+pid+"/cmdline", room)
+}
+
+// smallFile reads a file of /proc as far as 1 MiB, nil if it cannot be read.
+func smallFile(path string, room []byte) []byte {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil
 	}
 	defer unix.Close(fd)
-	line := room[:0]
-	for len(line) < 1<<20 {
-		line = slices.Grow(line, 512)
-		n, err := unix.Read(fd, line[len(line):cap(line)])
+	text := room[:0]
+	for len(text) < 1<<20 {
+		text = slices.Grow(text, 512)
+		n, err := unix.Read(fd, text[len(text):cap(text)])
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil || n <= 0 {
 			break
 		}
-		line = line[:len(line)+n]
+		text = text[:len(text)+n]
 	}
-	return line
+	return text
+}
+
+// kernelThread is the flag of a thread of the kernel in the ninth field of
+// /proc/PID/stat (PF_KTHREAD).
+const kernelThread = 0x00200000
+
+// kernelThreads returns the PIDs of the kernel's threads as far as they are
+// known to be that: most of what runs on many a machine, with no arguments to be
+// read. Their parent is process 2, unless that is another one, as in a container.
+// So is that of a program which the kernel itself starts, but of no other.
+func kernelThreads() map[int]bool {
+	room := make([]byte, 4096)
+	stat := smallFile("/proc/2/stat", room)
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 7 {
+		return nil
+	}
+	if flags, err := strconv.ParseUint(string(fields[6]), 10, 64); err != nil || flags&kernelThread == 0 {
+		return nil
+	}
+	threads := map[int]bool{2: true}
+	for field := range bytes.FieldsSeq(smallFile("/proc/2/task/2/children", room)) {
+		if pid, err := strconv.Atoi(string(field)); err == nil {
+			threads[pid] = true
+		}
+	}
+	return threads
 }
 
 // processStart returns when a process began, "" if that cannot be read, and

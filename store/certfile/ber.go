@@ -2,6 +2,7 @@ package certfile
 
 import (
 	"bytes"
+	"math/bits"
 	"slices"
 )
 
@@ -112,15 +113,21 @@ func wrap(tag byte, parts ...rope) rope {
 	for _, p := range parts {
 		length += p.len()
 	}
-	head := []byte{tag, byte(length)}
-	if length >= 0x80 {
-		var digits []byte
-		for n := length; n > 0; n >>= 8 {
-			digits = append([]byte{byte(n)}, digits...)
-		}
-		head = append([]byte{tag, 0x80 | byte(len(digits))}, digits...)
-	}
+	head := appendHead(nil, tag, length)
 	return append(rope{head}, slices.Concat(parts...)...)
+}
+
+// appendHead appends the tag and length of an element in DER.
+func appendHead(out []byte, tag byte, length int) []byte {
+	if length < 0x80 {
+		return append(out, tag, byte(length))
+	}
+	digits := (bits.Len(uint(length)) + 7) / 8
+	out = append(out, tag, 0x80|byte(digits))
+	for n := digits - 1; n >= 0; n-- {
+		out = append(out, byte(length>>(8*n)))
+	}
+	return out
 }
 
 func (r rope) len() (n int) {

@@ -5,10 +5,10 @@ import (
 	"crypto/md5"
 	"crypto/sha1"
 	"encoding/binary"
-	"fmt"
+	"encoding/hex"
 	"slices"
-	"strings"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/certtrust/certtrust/store"
 )
@@ -22,19 +22,25 @@ func SubjectHash(c *store.Cert) string { return NameHash(c.Subject.Raw) }
 // NameHash is SubjectHash of a name in DER.
 func NameHash(name []byte) string {
 	sum := sha1.Sum(normalName(name))
-	return fmt.Sprintf("%08x", binary.LittleEndian.Uint32(sum[:]))
+	return hashName(sum[:])
+}
+
+// hashName writes the beginning of a hash as a number, the lowest byte first.
+func hashName(sum []byte) string {
+	return hex.EncodeToString([]byte{sum[3], sum[2], sum[1], sum[0]})
 }
 
 // OldSubjectHash returns what OpenSSL before 1.0, and Android, find it by: the
 // beginning of the MD5 of the subject as encoded.
 func OldSubjectHash(c *store.Cert) string {
 	sum := md5.Sum(c.Subject.Raw)
-	return fmt.Sprintf("%08x", binary.LittleEndian.Uint32(sum[:]))
+	return hashName(sum[:])
 }
 
 // normalName returns the content of a name, its strings in normal form.
 func normalName(name []byte) []byte {
-	var out []byte
+	out := make([]byte, 0, len(name)+len(name)/2)
+	var room []byte
 	sets, _, _ := take(name, tagSequence)
 	for len(sets) > 0 {
 		set, rest, ok := take(sets, tagSet)
@@ -43,6 +49,7 @@ func normalName(name []byte) []byte {
 		}
 		sets = rest
 		var pairs [][]byte
+		length := 0
 		for len(set) > 0 {
 			pair, rest, ok := take(set, tagSequence)
 			if !ok {
@@ -53,20 +60,27 @@ func normalName(name []byte) []byte {
 			text, _, whole := next(value)
 			if whole {
 				value = text.full
-				if s, ok := normalText(text); ok {
-					value = encode(tagUTF8String, []byte(s))
+				if s, ok := normalText(room[:0], text); ok {
+					room = append(appendHead(s, tagUTF8String, len(s)), s...)
+					value = room[len(s):]
 				}
 			}
-			pairs = append(pairs, encode(tagSequence, oid.full, value))
+			one := make([]byte, 0, len(oid.full)+len(value)+6)
+			one = appendHead(one, tagSequence, len(oid.full)+len(value))
+			pairs = append(pairs, append(append(one, oid.full...), value...))
+			length += len(pairs[len(pairs)-1])
 		}
 		slices.SortFunc(pairs, bytes.Compare) // DER: a set has the order of what is encoded
-		out = append(out, encode(tagSet, pairs...)...)
+		out = appendHead(out, tagSet, length)
+		for _, pair := range pairs {
+			out = append(out, pair...)
+		}
 	}
 	return out
 }
 
-// normalText returns a string in normal form; values of other types have none.
-func normalText(e element) (string, bool) {
+// normalText appends a string in normal form; values of other types have none.
+func normalText(out []byte, e element) ([]byte, bool) {
 	var s string
 	switch e.tag {
 	case tagUTF8String, 0x13, 0x16, 0x1a: // PrintableString, IA5String, VisibleString
@@ -86,14 +100,22 @@ func normalText(e element) (string, bool) {
 			s += string(rune(binary.BigEndian.Uint32(v)))
 		}
 	default:
-		return "", false
+		return out, false
 	}
 	// Only what is white space and a letter in ASCII counts.
-	words := strings.FieldsFunc(s, func(r rune) bool { return r < 0x80 && bytes.IndexByte([]byte(" \t\n\v\f\r"), byte(r)) >= 0 })
-	return strings.Map(func(r rune) rune {
-		if r >= 'A' && r <= 'Z' {
-			return r + 'a' - 'A'
+	blank := false
+	for _, r := range s {
+		switch {
+		case r == ' ' || r >= '\t' && r <= '\r':
+			blank = len(out) > 0
+			continue
+		case r >= 'A' && r <= 'Z':
+			r += 'a' - 'A'
 		}
-		return r
-	}, strings.Join(words, " ")), true
+		if blank {
+			out, blank = append(out, ' '), false
+		}
+		out = utf8.AppendRune(out, r)
+	}
+	return out, true
 }
