@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/certtrust/certtrust/platform/host"
+	"github.com/certtrust/certtrust/platform/nss"
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/certfile"
 )
@@ -79,7 +80,8 @@ type firefoxPolicy struct {
 
 	install []installed
 	roots   string // of ImportEnterpriseRoots: "true", "false" or "" for nothing
-	linked  bool   // a module makes it follow the system's store
+	named   bool   // a module is named that makes it follow the system's store
+	linked  bool   // and is there
 }
 
 // readFirefoxPolicy reads the policies that are in force.
@@ -116,7 +118,8 @@ func readFirefoxPolicy(h *host.Host) *firefoxPolicy {
 	for _, m := range append(devices.in("Add"), devices...) {
 		var library string
 		if json.Unmarshal(m.value, &library) == nil && strings.HasPrefix(path.Base(library), "p11-kit-trust.") {
-			p.linked = true
+			p.named = true
+			p.linked = p.linked || nss.There(h, library)
 		}
 	}
 	return p

@@ -193,7 +193,7 @@ func (pl *policyPlanner) link(c store.Change) error {
 	keys, value, on := rootsKeys, encodeJSON(true), pl.p.roots == "true"
 	if pl.s.host.OS == "linux" {
 		module := nss.Module(pl.s.host)
-		keys, value, on = deviceKeys, encodeJSON(module), pl.p.linked
+		keys, value, on = deviceKeys, encodeJSON(module), pl.p.linked || c.Absent && pl.p.named
 		if module == "" && !c.Absent {
 			return &store.Error{Err: store.Because(store.ErrToolMissing, "p11-kit's module is not installed"), Hint: "install it: apt-get install p11-kit-modules"}
 		}

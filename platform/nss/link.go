@@ -36,16 +36,15 @@ func Module(h *host.Host) string {
 // follow the system's store. They do not by a module that is gone.
 func Linked(h *host.Host, dir string) bool {
 	text, err := h.ReadFile(dir+"/pkcs11.txt", maxModules)
-	return err == nil && slices.ContainsFunc(parseModules(text), func(m module) bool { return m.linked() && m.there(h) })
+	return err == nil && slices.ContainsFunc(parseModules(text), func(m module) bool { return m.linked() && There(h, m.value("library")) })
 }
 
-// there reports whether the module's library is there, as far as its path tells.
-func (m module) there(h *host.Host) bool {
-	file := m.value("library")
-	if !strings.HasPrefix(file, "/") {
+// There reports whether a module is there, as far as its name tells.
+func There(h *host.Host, library string) bool {
+	if !strings.HasPrefix(library, "/") {
 		return true // the system's linker looks for it
 	}
-	_, err := h.Stat(file)
+	_, err := h.Stat(library)
 	return err == nil
 }
 
@@ -66,7 +65,7 @@ func (p *planner) link(c store.Change) error {
 	var linked []module
 	modules := parseModules(text)
 	for _, m := range modules {
-		if m.linked() && (c.Absent || m.there(p.s.host)) {
+		if m.linked() && (c.Absent || There(p.s.host, m.value("library"))) {
 			linked = append(linked, m)
 		}
 	}
