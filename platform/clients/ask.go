@@ -414,6 +414,11 @@ func (a *asking) run(ctx context.Context, c consumer, program string, control, o
 		args = append([]string{"--no-sandbox"}, args...)
 	}
 	cmd := a.command(c, program, args, dir, own)
+	for i, pair := range cmd.Env {
+		if name, is := strings.CutSuffix(pair, "=URL"); is && slices.Contains(c.env, pair) {
+			cmd.Env[i] = name + "=" + url
+		}
+	}
 	if server != nil {
 		cmd.Env = append(cmd.Env, "no_proxy=localhost,127.0.0.1", "NO_PROXY=localhost,127.0.0.1")
 	}

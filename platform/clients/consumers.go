@@ -157,6 +157,11 @@ var consumers = sync.OnceValue(func() []consumer {
 		{id: "aws", bare: true, title: "AWS tools", programs: []string{"aws"}, http: true, env: []string{"AWS_ACCESS_KEY_ID=x", "AWS_SECRET_ACCESS_KEY=x", "AWS_DEFAULT_REGION=us-east-1", "AWS_EC2_METADATA_DISABLED=true", "AWS_MAX_ATTEMPTS=1"},
 			args:    []string{"--endpoint-url", "URL", "--cli-connect-timeout", "SECONDS", "--cli-read-timeout", "SECONDS", "sts", "get-caller-identity"},
 			accepts: re(`An error occurred|Unable to parse|ParserError|not well-formed`), refuses: re(`CERTIFICATE_VERIFY_FAILED|certificate verify failed|CertificateError`)},
+		// What it is given as a token is none, and its own ones are not looked at.
+		{id: "gcloud", bare: true, title: "gcloud", programs: []string{"gcloud"}, http: true, dir: true, files: map[string][]byte{"token": []byte("none")},
+			env:     []string{"CLOUDSDK_AUTH_ACCESS_TOKEN_FILE=DIR/token", "CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE=URL", "CLOUDSDK_CORE_DISABLE_PROMPTS=1", "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING=1", "CLOUDSDK_CORE_HTTP_TIMEOUT=SECONDS"},
+			args:    []string{"compute", "zones", "list", "--project", "certtrust-probe", "--format", "json"},
+			accepts: re(`(?i)HTTPError.? [1-5]\d\d|some requests did not succeed|does not have permission|was not found|JSONDecodeError`), refuses: re(`CERTIFICATE_VERIFY_FAILED|certificate verify failed|CertificateError`)},
 		{id: "chromium", title: "Chromium", programs: []string{"chromium", "google-chrome", "chrome", "microsoft-edge", "brave-browser"}, http: true, dir: true,
 			args: []string{"--headless", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-default-apps",
 				"--disable-features=HttpsUpgrades,CaptivePortalInterstitial,OptimizationHints", "--user-data-dir=DIR", "--timeout=SECONDS000", "--dump-dom", "URL"},
