@@ -30,7 +30,7 @@ that adds to them names the chosen ones alone. What no variable helps is told.
    eval "$(certtrust env ca.pem)"
    certtrust env --format fish | source
    certtrust env --format powershell | Out-String | Invoke-Expression
-   certtrust env --format systemd > /etc/systemd/system/my.service.d/trust.conf
+   certtrust env --format systemd > trust.conf    belongs into NAME.service.d
    certtrust env --format dockerfile >> Dockerfile
    certtrust env --check       are the files as they should be? (3 if not)`,
 		Flags: slices.Concat(selectFlags(), passwordFlags(), []cli.Flag{

@@ -196,6 +196,9 @@ func (d EnvDoc) tell(s *term.Streams) {
 	if d.dialect == "env-file" {
 		s.Noticef("the container has to have the files: docker run --volume %s --env-file FILE ...", store.Printable(quoteSh(d.Dir+":"+ImageDir+":ro")))
 	}
+	if d.dialect == "systemd" {
+		s.Noticef("the service has to be able to read the files in %s", store.Printable(d.Dir))
+	}
 	for _, u := range d.Unmended {
 		s.Noticef("%s: not by a variable: %s (%s)", u.Title, u.Why, u.Hint)
 	}
