@@ -70,6 +70,9 @@ var places = []place{
 	{systems: linux, base: []string{"/opt", "/usr/local"}, homes: []string{"*/jbr", "*/*/jbr"}, what: "IDEs", apart: true},
 	{systems: linux, base: []string{"/usr/share"}, homes: []string{"idea*/jbr", "pycharm*/jbr", "goland*/jbr", "clion*/jbr", "webstorm*/jbr", "rider*/jbr", "android-studio*/jbr", "jetbrains*/*/jbr"}, what: "IDEs", apart: true},
 	{systems: linux, base: []string{"~"}, homes: []string{"android-studio/jbr", "idea*/jbr", "*/android-studio/jbr"}, what: "IDEs", apart: true},
+	{base: []string{"~"}, homes: []string{".vscode/extensions/redhat.java-*/jre/*", ".vscode-server/extensions/redhat.java-*/jre/*", ".vscode-oss/extensions/redhat.java-*/jre/*", ".cursor/extensions/redhat.java-*/jre/*"}, what: "VS Code's extension for Java", apart: true},
+	{base: []string{"~"}, homes: []string{".p2/pool/plugins/org.eclipse.justj.openjdk.hotspot.jre.*/jre", "eclipse/*/eclipse/plugins/org.eclipse.justj.openjdk.hotspot.jre.*/jre"}, what: "Eclipse", apart: true},
+	{systems: darwin, base: []string{"~/Library/Application Support/JetBrains/Toolbox/apps"}, homes: []string{"*/*/*/*.app/Contents/jbr"}, what: "IDEs", apart: true},
 }
 
 // vendors are the directories of those who build Java, below Program Files.
