@@ -7,7 +7,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/store"
@@ -79,6 +81,43 @@ func TestControl(t *testing.T) {
 	}
 	if _, err := Ask(t.Context(), h, Question{Clients: []string{"no such"}}); !errors.Is(err, store.ErrInput) {
 		t.Errorf("an unknown program: %v", err)
+	}
+}
+
+// Programs are asked beside one another, but not all at once, and none has more
+// time than it is given.
+func TestAtOnce(t *testing.T) {
+	names := []string{"curl", "openssl", "gnutls-cli", "wget", "git", "python3", "node", "ruby", "php"}
+	var running, most atomic.Int32
+	full := make(chan struct{})
+	h := programs(t, func(string, host.Command) (string, int) { return "", 0 }, names...)
+	h.Runner = func(ctx context.Context, c host.Command) (host.Output, error) {
+		if c.Timeout != 7*time.Second {
+			t.Errorf("%q has %v", c.Args, c.Timeout)
+		}
+		n := running.Add(1)
+		defer running.Add(-1)
+		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+		}
+		if n == atOnce { // as many as may be: nobody waits any more
+			select {
+			case <-full:
+			default:
+				close(full)
+			}
+		}
+		select {
+		case <-full:
+			return host.Output{}, nil
+		case <-ctx.Done():
+			return host.Output{}, ctx.Err()
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	answers, err := Ask(ctx, h, Question{Host: "server.example", Port: 443, HTTP: true, Timeout: 7 * time.Second, Clients: []string{"curl", "openssl", "gnutls", "wget", "git", "python", "node", "ruby", "php"}})
+	if err != nil || len(answers) != len(names) || most.Load() != atOnce {
+		t.Errorf("%d answers, %d at once: %v", len(answers), most.Load(), err)
 	}
 }
 
