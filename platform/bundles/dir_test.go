@@ -3,11 +3,13 @@ package bundles
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/store"
@@ -52,6 +54,40 @@ func (b *box) hashed() {
 	b.link("gone.pem", dirPath+"/00000000.0")
 	b.link("one.pem", dirPath+"/00000001.0")
 	b.mkdir(dirPath + "/private")
+}
+
+// A directory of many certificates takes as much longer as it has more of them:
+// it was looked through once for each link.
+func TestDirOfMany(t *testing.T) {
+	certs := storetest.Many(t, 3000)
+	took := func(n int) time.Duration {
+		b := newBox(t)
+		b.mkdir(dirPath)
+		for i, c := range certs[:n] {
+			name := fmt.Sprintf("%d.pem", i)
+			b.write(dirPath+"/"+name, string(certfile.EncodePEM(c)))
+			b.link(name, dirPath+"/"+certfile.SubjectHash(c)+".0")
+		}
+		best := time.Hour
+		for range 3 {
+			begin := time.Now()
+			listed := 0
+			for _, err := range openDir(t, b.host, dirPath).Entries(t.Context()) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				listed++
+			}
+			if best = min(best, time.Since(begin)); listed != n {
+				t.Fatalf("%d of %d are listed", listed, n)
+			}
+		}
+		return best
+	}
+	few, many := took(200), took(3000)
+	if many > 30*few {
+		t.Errorf("200 took %v, and 3000 %v", few, many)
+	}
 }
 
 func TestDirConformance(t *testing.T) {
