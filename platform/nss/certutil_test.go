@@ -543,6 +543,87 @@ func TestGhostsAndConflicts(t *testing.T) {
 	}
 }
 
+// force writes levels past all planning.
+func force(t *testing.T, b *box, c *store.Cert, label string, l levels) {
+	t.Helper()
+	s := b.open()
+	st, err := s.read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqlite.Write(t.Context(), b.host, s.certs, map[string]string{"k": s.keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	w := &writer{ctx: t.Context(), s: s, db: db, src: source{certs: db, keys: db, certName: "main", keyName: "k"}, st: st}
+	err = w.begin()
+	if err == nil {
+		err = w.target(&target{cert: c, objects: st.prints[c.SHA256], label: label, levels: l, setLabel: true, setTrust: true})
+	}
+	w.end()
+	if err == nil {
+		err = db.Commit()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What NSS makes of levels for servers and for clients, which it does not keep
+// apart, is what is listed; and nothing becomes trusted for servers because
+// somebody wants it trusted for clients.
+func TestServersAndClients(t *testing.T) {
+	all := []level{levelNone, levelPeer, levelAnchor, levelDistrusted, levelValid}
+	for _, l := range libraries {
+		t.Run(l.name, func(t *testing.T) {
+			t.Parallel()
+			b, _, dir := l.newDatabase(t, false, "")
+			root := storetest.NewCA(t, storetest.CN("Root"))
+			do(t, b.open(), trusted(root.Cert()))
+			own := storetest.NewCA(t, storetest.CN("own.test"), storetest.NotCA(), storetest.Hosts("own.test")).Cert()
+			issued := root.Issue(t, storetest.CN("issued.test"), storetest.NotCA(), storetest.Hosts("issued.test")).Cert()
+			for _, s := range all {
+				for _, c := range all {
+					want := levels{server: s, client: c}
+					// The one is valid only as a peer, the other unless it is distrusted.
+					for name, cert := range map[string]*store.Cert{"own.test": own, "issued.test": issued} {
+						force(t, b, cert, name, want)
+						e := entryOf(t, b.open(), cert)
+						if got := l.shown(t, dir, name); e == nil || e.Native["trust"] != got {
+							t.Errorf("%d, %d: certutil shows %s, and it is listed as %+v", s, c, got, e)
+							continue
+						}
+						_, err := l.certutil(t, dir, "-V", "-n", name, "-u", "V")
+						d := e.Trust.For(store.PurposeServerAuth)
+						valid := d == store.Peer || d == store.Trusted
+						if name == "issued.test" {
+							valid = d != store.Distrusted
+						}
+						if s != levelAnchor && valid != (err == nil) { // of a leaf as an anchor each makes what it likes
+							t.Errorf("%s as %s: for servers certutil says %v, and it is listed as %s", name, want, err, e.Trust)
+						}
+					}
+				}
+			}
+		})
+	}
+	own := storetest.NewCA(t, storetest.NotCA(), storetest.Hosts("own.test")).Cert()
+	b := newBox(t, layout{columns: columnsProfile})
+	if r := refused(t, b.open(), wish(own, store.Trusted, store.PurposeClientAuth), "unsupported"); !strings.Contains(r.Reason, "for servers, too") {
+		t.Errorf("it says %q", r.Reason)
+	}
+	do(t, b.open(), wish(own, store.Trusted, store.PurposeClientAuth, store.PurposeServerAuth))
+	refused(t, b.open(), wish(own, store.Trusted, store.PurposeClientAuth), "unsupported")
+	do(t, b.open(), wish(own, store.Unspecified, fields...))
+	// An anchor of clients is none of servers.
+	ca := storetest.NewCA(t).Cert()
+	do(t, b.open(), wish(ca, store.Trusted, store.PurposeClientAuth))
+	if e := entryOf(t, b.open(), ca); e.Trust.For(store.PurposeServerAuth) != store.Unspecified || e.Native["trust"] != "T,," {
+		t.Errorf("it is listed as %s, %s", e.Trust, e.Native["trust"])
+	}
+}
+
 // A row whose number NSS would never give it is found by no program, and keeps
 // those that list all certificates from listing any: it is listed without trust,
 // told, and mended, which makes nothing trusted that was not.

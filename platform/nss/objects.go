@@ -77,9 +77,24 @@ const (
 	email
 )
 
+// heeded returns what readers make of the levels. NSS puts those of servers and of
+// clients into one set of flags, in which only anchors are told apart: a peer for
+// clients is one for servers, too, and likewise what is distrusted.
+func (l levels) heeded() levels {
+	switch {
+	case l[server] == levelAnchor:
+	case l[server] == levelPeer || l[client] == levelPeer:
+		l[server] = levelPeer
+	case l[client] == levelDistrusted:
+		l[server] = levelDistrusted
+	}
+	return l
+}
+
 // trust returns the levels as rules.
 func (l levels) trust() store.Trust {
 	t := make(store.Trust, 0, len(l))
+	l = l.heeded()
 	for i, purpose := range fields {
 		if d := decisions[l[i]]; d != store.Unspecified { // what holds without a rule
 			t = append(t, store.Rule{Purpose: purpose, Decision: d})
@@ -114,18 +129,26 @@ func (l levels) imported() bool {
 	return l[server] == levelAnchor && l[client] == levelAnchor && l[email] == levelAnchor && decisions[l[code]] == store.Unspecified
 }
 
-// String writes the levels as certutil does: three fields, in which T stands
-// for client authentication.
+// String writes the levels as certutil does: three fields, of which the first is
+// for servers and clients together. T stands for an anchor of clients.
 func (l levels) String() string {
-	letters := map[level]string{levelPeer: "P", levelAnchor: "C", levelDistrusted: "p", levelValid: "c"}
-	first := letters[l[server]]
-	switch {
-	case l[client] == levelAnchor && l[server] == levelValid:
-		first = "T"
-	case l[client] == levelAnchor:
-		first += "T"
+	field := func(of ...level) (text string) {
+		anchor, peer := of[0] == levelAnchor, slices.Contains(of, levelPeer)
+		client := len(of) > 1 && of[1] == levelAnchor
+		for _, flag := range []struct {
+			set    bool
+			letter string
+		}{
+			{slices.Contains(of, levelValid) && !anchor && !client, "c"}, {slices.Contains(of, levelDistrusted) && !peer, "p"},
+			{anchor, "C"}, {client, "T"}, {peer, "P"},
+		} {
+			if flag.set {
+				text += flag.letter
+			}
+		}
+		return text
 	}
-	return first + "," + letters[l[email]] + "," + letters[l[code]]
+	return field(l[server], l[client]) + "," + field(l[email]) + "," + field(l[code])
 }
 
 // kind is one of the two kinds of trust objects.

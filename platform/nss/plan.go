@@ -339,16 +339,20 @@ func (s *Store) wanted(c *store.Cert, now levels, kept *content, want store.Trus
 		}
 		return fold(a) == fold(b)
 	}
-	out := now
+	out, was := now, now.heeded()
 	for i, purpose := range fields {
 		d := next.For(purpose)
 		switch {
-		case kept != nil && same(decisions[kept.Levels[i]], d):
+		case kept != nil && same(decisions[kept.Levels.heeded()[i]], d):
 			out[i] = kept.Levels[i]
-		case same(decisions[now[i]], d) && now[i] != levelUnknown:
+		case same(decisions[was[i]], d) && now[i] != levelUnknown:
 		default:
 			out[i] = s.levelFor(c, d)
 		}
+	}
+	if d := decisions[out.heeded()[server]]; !same(d, next.For(store.PurposeServerAuth)) {
+		return now, &store.Error{Err: store.Because(store.ErrUnsupported, "NSS would take it as %s for servers, too: it does not tell them from clients there", d),
+			Hint: "if that is meant, name both: server-auth and client-auth"}
 	}
 	return out, nil
 }

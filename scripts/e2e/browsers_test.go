@@ -212,14 +212,14 @@ type chromium struct {
 }
 
 // startChromium starts Chromium with a home directory, whose .pki/nssdb it
-// takes roots from.
-func startChromium(t *testing.T, home string) browser {
+// takes roots from, and with more variables.
+func startChromium(t *testing.T, home string, env ...string) browser {
 	t.Helper()
 	need(t, "chromium")
 	cmd := command("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-default-apps", "--no-proxy-server",
 		"--disable-features=HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,CaptivePortalInterstitial,OptimizationHints", "--user-data-dir="+filepath.Join(home, "chromium"), "--remote-debugging-pipe", "about:blank")
-	cmd.Env = append(cmd.Env, "HOME="+home)
+	cmd.Env = append(append(cmd.Env, "HOME="+home), env...)
 	toRead, toUs, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

@@ -160,8 +160,8 @@ func TestFirefoxChanges(t *testing.T) {
 			}
 		})
 		first, second := "--store-password-file="+id+"="+write(t, "first", []byte("first\n")), "--store-password-file="+id+"="+write(t, "second", []byte("second\n"))
-		listed(t, ours, "C,p,p not checked")
-		listed(t, ours, "C,p,p ok", first)
+		listed(t, ours, "pC,p,p not checked")
+		listed(t, ours, "pC,p,p ok", first)
 		if r := output(t, at(home, "distrust", theirs.fingerprint, "--store", id)); r.code == 0 {
 			t.Errorf("trust is changed without the password: %v", r)
 		}
@@ -173,10 +173,10 @@ func TestFirefoxChanges(t *testing.T) {
 			loads(t, b, theirsURL)              // nobody has given the password to Firefox yet
 			b.chrome(t, `token().changePassword("first", "second")`)
 			loads(t, b, oursURL) // and now it has been given
-			listed(t, ours, "C,p,p ok", second)
+			listed(t, ours, "pC,p,p ok", second)
 			listed(t, theirs, "C,, ok", second)
 			b.chrome(t, `token().changePassword("second", "")`)
-			listed(t, ours, "C,p,p ok")
+			listed(t, ours, "pC,p,p ok")
 			listed(t, theirs, "C,, ok")
 		})
 	})

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -77,9 +78,13 @@ const (
 	unknownAuthority = "net::ERR_CERT_AUTHORITY_INVALID"
 )
 
-// firefoxNSS makes certutil run with the NSS of Firefox.
+// newerNSS makes a program use the NSS of Firefox, which is newer than the
+// system's.
+const newerNSS = "LD_LIBRARY_PATH=/usr/lib/firefox-esr"
+
+// firefoxNSS makes certutil run with it.
 func firefoxNSS(cmd *exec.Cmd) *exec.Cmd {
-	cmd.Env = append(cmd.Env, "LD_LIBRARY_PATH=/usr/lib/firefox-esr")
+	cmd.Env = append(cmd.Env, newerNSS)
 	return cmd
 }
 
@@ -171,7 +176,7 @@ func TestFirefoxProfile(t *testing.T) {
 // Chromium heeds what is done to the database that it has made itself.
 func TestChromiumDatabase(t *testing.T) {
 	Overlay(t, func(t *testing.T) {
-		need(t, "chromium", "certutil")
+		need(t, "chromium", "certutil", "firefox-esr")
 		home := t.TempDir()
 		const id = "nss:chromium"
 		a, other := newAuthority(t, "Chromium Test Root"), newAuthority(t, "Another Root")
@@ -234,6 +239,26 @@ func TestChromiumDatabase(t *testing.T) {
 			}
 			must(t, command("certutil", "-D", "-n", a.name, "-d", "sql:"+dir))
 		}
+		// Once a newer NSS has opened it, all versions have to agree on what is
+		// written there.
+		expect(t, 0, at(home, "trust", a.file, "--store", id))
+		agree := func(what, shown string, refusal ...string) {
+			t.Run(what, func(t *testing.T) {
+				for nss, env := range map[string][]string{"newer": {newerNSS}, "older": nil} {
+					t.Run(nss, func(t *testing.T) { loads(t, startChromium(t, home, env...), plain, refusal...) })
+				}
+				for _, cmd := range []*exec.Cmd{command("certutil", "-L", "-d", "sql:"+dir), firefoxNSS(command("certutil", "-L", "-d", "sql:"+dir))} {
+					if out := must(t, cmd).stdout; !regexp.MustCompile(regexp.QuoteMeta(a.name) + ` +` + shown).MatchString(out) {
+						t.Errorf("certutil says %s", out)
+					}
+				}
+			})
+		}
+		agree("trusted, for both versions", "C,,")
+		expect(t, 0, at(home, "distrust", a.fingerprint, "--store", id))
+		agree("distrusted, for both versions", "p,p,p", "net::ERR_CERT_INVALID", unknownAuthority)
+		expect(t, 0, at(home, "trust", a.file, "--store", id))
+		agree("trusted again, for both versions", "pC,p,p") // for servers
 	})
 }
 
