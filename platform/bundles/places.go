@@ -263,7 +263,13 @@ func glob(ctx context.Context, h *host.Host, pattern string) []string {
 		}
 		base = h.User.Home
 	case strings.HasPrefix(first, "$"):
-		if base = h.Env(first[1:]); h.User.Via != "" || !path.IsAbs(base) {
+		base = h.Env(first[1:])
+		drive := false
+		if h.OS == "windows" {
+			base = strings.ReplaceAll(base, `\`, "/")
+			drive = len(base) > 2 && base[1:3] == ":/"
+		}
+		if h.User.Via != "" || !path.IsAbs(base) && !drive {
 			return nil
 		}
 	case strings.HasSuffix(first, ":"):

@@ -100,6 +100,22 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+// Windows writes its paths in another way.
+func TestWindows(t *testing.T) {
+	b := newBox(t)
+	b.host.OS, b.host.User.Home = "windows", "C:/Users/user"
+	b.host.Env = func(name string) string { return map[string]string{"VIRTUAL_ENV": `C:\work\venv`}[name] }
+	pem := string(storetest.NewCA(t).PEM())
+	for _, file := range []string{"/work/venv/Lib/site-packages/certifi/cacert.pem", "/Users/user/AppData/Local/Programs/Python/Python313/Lib/site-packages/certifi/cacert.pem", "/Program Files/Git/mingw64/etc/ssl/certs/ca-bundle.crt", "/Users/user/miniconda3/Library/ssl/cacert.pem"} {
+		b.write(file, pem)
+	}
+	system, _ := DetectSystem(t.Context(), b.host)
+	user, _ := DetectUser(t.Context(), b.host)
+	if len(system) != 2 || len(user) != 2 {
+		t.Errorf("%d of the system and %d of the user are found", len(system), len(user))
+	}
+}
+
 // A variable that is said to make programs take another file is one that env sets.
 func TestVariables(t *testing.T) {
 	for _, system := range []string{"linux", "darwin", "windows"} {

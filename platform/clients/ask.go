@@ -268,6 +268,8 @@ func (a *asking) ask(ctx context.Context, c consumer) Answer {
 		return absent("it speaks only HTTP")
 	case a.q.Root == nil && a.target == nil && c.id == "firefox":
 		return absent("it can only be asked about a server on this machine: give the authority's key")
+	case a.q.Root == nil && a.target == nil && c.byRequest && a.h.EUID == 0 && a.rights == nil:
+		return absent("root would open what the server sends outside of any sandbox: ask as another user")
 	case a.q.Root != nil && c.holds.program != "":
 		programs = []string{c.holds.program}
 	}
@@ -331,6 +333,7 @@ func (a *asking) command(c consumer, program string, args []string, dir string, 
 		if a.target == nil && a.q.Root == nil {
 			cmd.Env = append(cmd.Env, a.proxies...)
 		}
+		cmd.Env = append(cmd.Env, c.clean...)
 		if c.bare {
 			cmd.Env = append(cmd.Env, "HOME="+cmp.Or(dir, "/nonexistent"))
 		}

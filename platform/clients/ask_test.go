@@ -84,6 +84,24 @@ func TestControl(t *testing.T) {
 	}
 }
 
+// Nothing that a server sends is run: pip would run a source distribution, and a
+// browser of root's has no sandbox.
+func TestNothingIsRun(t *testing.T) {
+	h := programs(t, func(_ string, c host.Command) (string, int) {
+		if pip := strings.HasSuffix(c.Args[0], "pip3"); pip && len(c.Args) > 2 && (!strings.HasSuffix(c.Args[len(c.Args)-1], ".whl") || !slices.Contains(c.Args, ":all:")) {
+			t.Errorf("pip is run as %q", c.Args)
+		}
+		return "", 0
+	}, "pip3", "chromium")
+	for euid, absent := range map[int]bool{0: true, 1000: false} {
+		h.EUID, h.User.UID = euid, euid
+		answers, err := Ask(t.Context(), h, Question{Host: "server.example", Port: 443, HTTP: true, Clients: []string{"pip", "chromium"}})
+		if err != nil || answers[1].Absent != absent {
+			t.Errorf("of the user %d: %+v, %v", euid, answers, err)
+		}
+	}
+}
+
 // Programs are asked beside one another, but not all at once, and none has more
 // time than it is given.
 func TestAtOnce(t *testing.T) {

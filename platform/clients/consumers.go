@@ -14,6 +14,7 @@ type consumer struct {
 	programs  []string // the names that it goes by, the first that is there is asked
 	args      []string
 	env       []string // what it needs to be asked at all
+	clean     []string // and where nothing of the user's is to count
 	version   []string // what makes it tell its version; nil = --version
 	http      bool     // it has to speak HTTP, and not only TLS
 	dir       bool     // DIR is needed
@@ -121,10 +122,11 @@ var consumers = sync.OnceValue(func() []consumer {
 		{id: "requests", title: "Requests", programs: []string{"python3", "python"}, http: true, module: []string{"-c", "import requests; print(requests.__version__)"},
 			args: []string{"-W", "ignore", "-c", pythonRequests, "URL"}, refuses: re(`CERTIFICATE_VERIFY_FAILED|certificate verify failed`),
 			holds: &holding{args: []string{"-W", "ignore", "-c", requestsHolds}, lists: true}},
-		{id: "pip", title: "pip", programs: []string{"pip3", "pip"}, http: true,
-			args:    []string{"-v", "-v", "--disable-pip-version-check", "--no-input", "--isolated", "download", "--no-deps", "--retries", "0", "--timeout", "SECONDS", "-d", "DIR", "-i", "URLsimple/", "certtrust-probe-that-is-nowhere"},
-			dir:     true,
-			accepts: re(`"GET [^"]*" [1-5]\d\d\b`), refuses: re(`CERTIFICATE_VERIFY_FAILED|certificate verify failed|CertificateError`)},
+		// A wheel, and nothing else: of a source distribution pip runs what the server
+		// has put into it.
+		{id: "pip", title: "pip", programs: []string{"pip3", "pip"}, http: true, dir: true, clean: []string{"PIP_CONFIG_FILE=/dev/null"},
+			args:    []string{"--disable-pip-version-check", "--no-input", "download", "--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--retries", "0", "--timeout", "SECONDS", "-d", "DIR", "URLcerttrust_probe-0-py3-none-any.whl"},
+			accepts: re(`[1-5]\d\d (Client|Server) Error|HTTP error [1-5]\d\d|Downloading https:|BadZipFile|\.whl is invalid`), refuses: re(`CERTIFICATE_VERIFY_FAILED|certificate verify failed|CertificateError`)},
 		{id: "node", title: "Node.js", programs: []string{"node", "nodejs"},
 			args: []string{"-e", nodeTLS, "HOST", "PORT"}, refuses: re(`UNABLE_TO|SELF_SIGNED|CERT_|ERR_TLS_CERT|DEPTH_ZERO`),
 			holds: &holding{args: []string{"-e", nodeHolds}, lists: true}},
