@@ -32,9 +32,14 @@ var modes = map[store.Scope]struct{ dir, file fs.FileMode }{
 
 // What the operations are given and return.
 type (
+	beginning struct {
+		Record
+		plan planText
+	}
 	ending struct {
 		Name   string `json:"name"`
 		Record Record `json:"record"`
+		plan   planText
 	}
 	mark struct {
 		Set   string   `json:"set"`
@@ -62,10 +67,10 @@ type operation struct {
 
 // operations are all that is ever done to a journal's files.
 var operations = map[string]operation{
-	"begin": {func() any { return new(Record) }, func(f files, in any) (any, error) { return f.begin(*in.(*Record)) }},
+	"begin": {func() any { return new(beginning) }, func(f files, in any) (any, error) { return f.begin(*in.(*beginning)) }},
 	"end": {func() any { return new(ending) }, func(f files, in any) (any, error) {
 		e := in.(*ending)
-		return nil, f.write(e.Name, e.Record, false)
+		return nil, f.write(e.Name, e.Record, e.plan, false)
 	}},
 	"mark": {func() any { return new(mark) }, func(f files, in any) (any, error) { return f.mark(*in.(*mark)) }},
 	"read": {func() any { return nil }, func(f files, _ any) (any, error) { return f.read() }},
@@ -230,7 +235,8 @@ func (f files) path(name string) string {
 
 // begin writes a new record and returns the name of its file. A record of the
 // same change that failed is replaced: it was tried again.
-func (f files) begin(r Record) (string, error) {
+func (f files) begin(b beginning) (string, error) {
+	r := b.Record
 	if err := r.check(f.scope); err != nil {
 		return "", err
 	}
@@ -242,30 +248,55 @@ func (f files) begin(r Record) (string, error) {
 		if n > 1 {
 			name = fmt.Sprintf("%s-%d.json", stem(r.Set, r.Store), n)
 		}
-		err := f.write(name, r, true)
+		err := f.write(name, r, b.plan, true)
 		if !errors.Is(err, fs.ErrExist) {
 			return name, err
 		}
 		old, err := f.load(name)
 		if err == nil && old.State == Failed && old.Code != store.Code(store.ErrPartial) && old.Store == r.Store && old.UndoOf == r.UndoOf {
-			return name, f.write(name, r, false)
+			return name, f.write(name, r, b.plan, false)
 		}
 	}
 }
 
+// planText is a record's plan as JSON, nil where it is not known as that. It is
+// the larger part of a record, and the same at the beginning and at the end.
+type planText []byte
+
+// encode returns the record as it is written.
+func (r *Record) encode(plan planText) ([]byte, error) {
+	var err error
+	if plan == nil {
+		if plan, err = json.Marshal(r.Plan); err != nil {
+			return nil, err
+		}
+	}
+	// The outer field is the one of that name that counts, and is left out.
+	rest, err := json.Marshal(struct {
+		*Record
+		Plan *store.Plan `json:"plan,omitempty"`
+	}{Record: r})
+	if err != nil {
+		return nil, err
+	}
+	rest = slices.Grow(rest, len(plan)+len(`,"plan":}`+"\n"))
+	rest = append(rest[:len(rest)-1], `,"plan":`...)
+	return append(append(rest, plan...), "}\n"...), nil
+}
+
 // write writes a record, durably and in one step.
-func (f files) write(name string, r Record, exclusive bool) error {
+func (f files) write(name string, r Record, plan planText, exclusive bool) error {
 	if err := r.check(f.scope); err != nil {
 		return err
 	}
 	if !strings.HasPrefix(name, stem(r.Set, r.Store)) || setOf(name) != r.Set {
 		return store.Because(store.ErrInput, "%q is not the name of that record", store.Printable(name))
 	}
-	var data bytes.Buffer
-	if err := json.NewEncoder(&data).Encode(r); err != nil {
+	data, err := r.encode(plan)
+	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
-	return f.host.WriteFile(f.path(name), data.Bytes(), host.WriteOptions{Mode: modes[f.scope].file, Exclusive: exclusive})
+	return f.host.WriteFile(f.path(name), data, host.WriteOptions{Mode: modes[f.scope].file, Exclusive: exclusive})
 }
 
 // mark marks what a set did in a store as undone and returns how many records
@@ -299,7 +330,7 @@ func (f files) mark(m mark) (marked int, err error) {
 			continue
 		}
 		r.State, r.UndoneBy = Undone, m.By
-		if err := f.write(name, *r, false); err != nil {
+		if err := f.write(name, *r, nil, false); err != nil {
 			return marked, err
 		}
 		marked++

@@ -20,6 +20,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -132,6 +133,7 @@ func New(h *host.Host) *Journal { return &Journal{host: h} }
 type Pending struct {
 	journal *Journal
 	record  Record
+	plan    planText
 	name    string // of the file
 	ended   bool
 }
@@ -156,7 +158,10 @@ func (j *Journal) Begin(r Record) (*Pending, error) {
 	}
 	p := &Pending{journal: j, record: r}
 	var err error
-	if p.name, err = do[string](context.Background(), j, r.Scope, "begin", &r); err != nil {
+	if p.plan, err = json.Marshal(r.Plan); err != nil {
+		return nil, &store.Error{Op: "record", Store: r.Store, Err: err}
+	}
+	if p.name, err = do[string](context.Background(), j, r.Scope, "begin", &beginning{r, p.plan}); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -190,7 +195,7 @@ func (p *Pending) end() error {
 		return nil
 	}
 	p.record.Ended = p.journal.host.Now().UTC()
-	_, err := do[any](context.Background(), p.journal, p.record.Scope, "end", &ending{p.name, p.record})
+	_, err := do[any](context.Background(), p.journal, p.record.Scope, "end", &ending{p.name, p.record, p.plan})
 	p.ended = err == nil
 	return err
 }

@@ -767,8 +767,8 @@ func TestServeRefuses(t *testing.T) {
 		"unknown":       {"remove", nil},
 		"no payload":    {"begin", nil},
 		"other journal": {"begin", encode(system)},
-		"a path":        {"end", encode(ending{"../../x-" + stem("S1", "test:store")[3:] + ".json", r})},
-		"another name":  {"end", encode(ending{stem("S2", "test:store") + ".json", r})},
+		"a path":        {"end", encode(ending{Name: "../../x-" + stem("S1", "test:store")[3:] + ".json", Record: r})},
+		"another name":  {"end", encode(ending{Name: stem("S2", "test:store") + ".json", Record: r})},
 		"climbing mark": {"mark", encode(mark{Set: "../S1"})},
 	} {
 		reply, err := Serve(h, call.op, call.payload)
@@ -859,5 +859,33 @@ func TestChild(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(secret); err != nil || len(entries) != 0 {
 		t.Errorf("root's directory holds %v, %v", entries, err)
+	}
+}
+
+// The plan of a record is encoded once, and what is on disk is the record all
+// the same, at its beginning and at its end.
+func TestRecordIsWhole(t *testing.T) {
+	r := Record{Schema: Schema, Set: "S1", Store: "test:store", Scope: store.ScopeUser, State: Done, Begun: time.Unix(1, 0).UTC(),
+		Plan:    store.Plan{Store: "test:store", Basis: "b<>&", Steps: []store.Step{{Action: store.ActionAdd, Label: "\"l\"\n"}}, Notices: []string{"n"}},
+		Receipt: &store.Receipt{Store: "test:store"}, UndoOf: "S0"}
+	plan, err := json.Marshal(r.Plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, plan := range map[string]planText{"encoded before": plan, "not yet": nil} {
+		data, err := r.encode(plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got Record
+		if err := json.Unmarshal(data, &got); err != nil || data[len(data)-1] != '\n' {
+			t.Fatalf("%s: %v in %s", name, err, data)
+		}
+		if diff := cmp.Diff(r, got); diff != "" {
+			t.Errorf("%s: (-written +read)\n%s", name, diff)
+		}
+		if n := bytes.Count(data, []byte(`"plan":`)); n != 1 {
+			t.Errorf("%s: there are %d plans in %s", name, n, data)
+		}
 	}
 }
