@@ -60,6 +60,7 @@ type planner struct {
 	files  []string // that a change writes
 	names  *names   // as they will be
 	adding map[issue]*store.Cert
+	wrote  *rows // that were there when it was done and not committed yet; nil if it was not done at once
 }
 
 func (s *Store) newPlanner(st *state) *planner {

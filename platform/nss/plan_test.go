@@ -245,3 +245,44 @@ func TestOddPaths(t *testing.T) {
 		})
 	}
 }
+
+// What was right before it was committed is not judged once more if it is still
+// there, row by row; whatever else is there is, and is told if it is wrong.
+func TestReadBack(t *testing.T) {
+	c := storetest.NewCA(t).Cert()
+	for name, change := range map[string]func(b *box){
+		"unchanged":         nil,
+		"another label":     func(b *box) { b.exec("cert9.db", "UPDATE nssPublic SET a3 = x'61' WHERE a0 = x'00000001'") },
+		"other trust":       func(b *box) { b.exec("cert9.db", "UPDATE nssPublic SET a62c = x'00000003'") },
+		"no value":          func(b *box) { b.exec("cert9.db", "UPDATE nssPublic SET a62c = NULL") },
+		"another number":    func(b *box) { b.exec("cert9.db", "UPDATE nssPublic SET id = id + 1000000 WHERE a0 <> x'00000001'") },
+		"no certificate":    func(b *box) { b.exec("cert9.db", "DELETE FROM nssPublic WHERE a0 = x'00000001'") },
+		"no signature":      func(b *box) { b.exec("key4.db", "DELETE FROM metaData WHERE id LIKE 'sig_cert_%62c'") },
+		"another signature": func(b *box) { b.exec("key4.db", "UPDATE metaData SET item1 = x'30' WHERE id LIKE 'sig_cert_%62c'") },
+		"another password":  func(b *box) { b.exec("key4.db", "UPDATE metaData SET item1 = x'30' WHERE id = 'password'") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBox(t, layout{columns: columnsProfile})
+			s := b.open()
+			p, err := s.Plan(t.Context(), []store.Change{trusted(c)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			made, err := s.transaction(t.Context(), p, store.Plan.SameSteps, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if change != nil {
+				change(b)
+			}
+			if got, want := s.still(t.Context(), made.wrote), change == nil; got != want {
+				t.Errorf("it is still what was written: %v", got)
+			}
+			err = s.readBack(t.Context(), made)
+			// With another password nobody can tell whether the signatures are right.
+			if got, want := errors.Is(err, store.ErrPartial), change != nil && name != "another password"; got != want {
+				t.Errorf("read back: %v", err)
+			}
+		})
+	}
+}

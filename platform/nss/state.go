@@ -7,9 +7,11 @@ import (
 	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io/fs"
 	"slices"
 	"strconv"
@@ -79,6 +81,7 @@ type state struct {
 	fips    bool
 
 	parsed *certCache
+	rows   *rows // that were read
 }
 
 // certCache keeps certificates that were parsed: a change reads them several
@@ -197,40 +200,117 @@ func (s *Store) readOnce(ctx context.Context) (*state, error) {
 		}
 		// Of a key4.db alone the password counts all the same.
 	}
-	var src source
+	src, err := s.sources(ctx)
 	defer src.close()
-	var err error
-	if sqlite.Exists(s.host, s.certs) {
-		st.exists = true
-		if src.certs, err = sqlite.Read(ctx, s.host, s.certs); err != nil {
-			return nil, err
-		}
-		if err := src.certs.Begin(ctx); err != nil {
-			return nil, err
-		}
+	if err != nil {
+		return nil, err
 	}
-	if sqlite.Exists(s.host, s.keys) {
-		st.keydb = true
-		// The order in which the two are locked is that of writers, so that
-		// nobody waits for the other.
-		if src.keys, err = sqlite.Read(ctx, s.host, s.keys); err != nil {
-			return nil, err
-		}
-		if err := src.keys.Begin(ctx); err != nil {
-			return nil, err
-		}
-	}
-	src.certName, src.keyName = "main", "main"
+	st.exists, st.keydb = src.certs != nil, src.keys != nil
 	var keys keyRows
-	var failed error
-	var reading sync.WaitGroup
-	reading.Go(func() { keys, failed = s.readKeys(ctx, src) })
-	err = s.readObjects(ctx, src, st)
-	reading.Wait()
-	if err = cmp.Or(err, failed); err != nil {
+	err = both(
+		func() (err error) { keys, err = s.readKeys(ctx, src, st); return err },
+		func() error { return s.readObjects(ctx, src, st) })
+	if err != nil {
 		return nil, err
 	}
 	return st, s.check(ctx, st, keys, nil)
+}
+
+// both does two things at the same time.
+func both(one, other func() error) error {
+	var failed error
+	var wait sync.WaitGroup
+	wait.Go(func() { failed = one() })
+	err := other()
+	wait.Wait()
+	return cmp.Or(err, failed)
+}
+
+// sources opens the files that there are, each with what it is at this moment.
+func (s *Store) sources(ctx context.Context) (src source, err error) {
+	src.certName, src.keyName = "main", "main"
+	if sqlite.Exists(s.host, s.certs) {
+		if src.certs, err = sqlite.Read(ctx, s.host, s.certs); err != nil {
+			return src, err
+		}
+		if err := src.certs.Begin(ctx); err != nil {
+			return src, err
+		}
+	}
+	if sqlite.Exists(s.host, s.keys) {
+		// The order in which the two are locked is that of writers, so that
+		// nobody waits for the other.
+		if src.keys, err = sqlite.Read(ctx, s.host, s.keys); err != nil {
+			return src, err
+		}
+		if err := src.keys.Begin(ctx); err != nil {
+			return src, err
+		}
+	}
+	return src, nil
+}
+
+// rows is a sum over what was read, row by row: what gives the same sum is the
+// same, and means the same.
+type rows struct{ objects, keys maphash.Hash }
+
+var seed = sync.OnceValue(maphash.MakeSeed)
+
+func newRows() *rows {
+	r := &rows{}
+	r.objects.SetSeed(seed())
+	r.keys.SetSeed(seed())
+	return r
+}
+
+func (r *rows) object(id any, row object) {
+	number, ok := id.(int64)
+	addRow(&r.objects, uint64(number), row...)
+	if !ok {
+		fmt.Fprintf(&r.objects, "%T %v", id, id)
+	}
+}
+
+func (r *rows) key(name string, values ...[]byte) {
+	addRow(&r.keys, uint64(len(name)), values...)
+	r.keys.WriteString(name)
+}
+
+func addRow(to *maphash.Hash, head uint64, values ...[]byte) {
+	var number [8]byte
+	put := func(n uint64) {
+		binary.LittleEndian.PutUint64(number[:], n)
+		to.Write(number[:])
+	}
+	put(head)
+	for _, v := range values {
+		if v == nil {
+			put(0)
+			continue
+		}
+		put(uint64(len(v)) + 1)
+		to.Write(v)
+	}
+}
+
+func (r *rows) same(as *rows) bool {
+	return r.objects.Sum64() == as.objects.Sum64() && r.keys.Sum64() == as.keys.Sum64()
+}
+
+// still reports whether the files hold just the rows that were read before.
+func (s *Store) still(ctx context.Context, before *rows) bool {
+	src, err := s.sources(ctx)
+	defer src.close()
+	if err != nil {
+		return false
+	}
+	now := newRows()
+	err = both(
+		func() error { return s.eachKey(ctx, src, now, func(string, []byte, []byte) error { return nil }) },
+		func() error {
+			return s.eachObject(ctx, src, new(bool), func(id any, row object) error { now.object(id, row); return nil })
+		})
+	return err == nil && now.same(before)
 }
 
 func (src *source) close() {
@@ -259,6 +339,25 @@ func (o object) get(a attribute) []byte { return o[slices.Index(objectColumns, a
 
 // readObjects reads cert9.db.
 func (s *Store) readObjects(ctx context.Context, src source, st *state) error {
+	return s.eachObject(ctx, src, &st.modern, func(id any, row object) error {
+		if len(st.ids)+len(st.lost) == maxObjects {
+			return &store.Error{Path: s.certs, Err: store.Because(store.ErrCorrupt, "it holds more than %d objects", maxObjects)}
+		}
+		st.rows.object(id, row)
+		if number, ok := id.(int64); ok && number >= 0 && number <= maxID {
+			st.ids[number] = nil
+			st.add(number, row)
+		} else {
+			st.lose(id, row)
+		}
+		return nil
+	})
+}
+
+// eachObject calls do with each row of cert9.db, whose values are its own and
+// whose slice is not. modern tells then whether there are the columns of NSS
+// 3.114.
+func (s *Store) eachObject(ctx context.Context, src source, modern *bool, do func(id any, row object) error) error {
 	if src.certs == nil {
 		return nil
 	}
@@ -266,7 +365,7 @@ func (s *Store) readObjects(ctx context.Context, src source, st *state) error {
 	if len(names) == 0 || !slices.Contains(names, "id") || !slices.Contains(names, aClass.column()) {
 		return &store.Error{Path: s.certs, Err: store.Because(store.ErrCorrupt, "it is not a certificate database of NSS")}
 	}
-	st.modern = slices.Contains(names, attribute(0x62c).column())
+	*modern = slices.Contains(names, attribute(0x62c).column())
 	var columns []string
 	for _, a := range objectColumns {
 		if slices.Contains(names, a.column()) {
@@ -286,16 +385,7 @@ func (s *Store) readObjects(ctx context.Context, src source, st *state) error {
 		if err := scan(to...); err != nil {
 			return err
 		}
-		if len(st.ids)+len(st.lost) == maxObjects {
-			return &store.Error{Path: s.certs, Err: store.Because(store.ErrCorrupt, "it holds more than %d objects", maxObjects)}
-		}
-		if number, ok := id.(int64); ok && number >= 0 && number <= maxID {
-			st.ids[number] = nil
-			st.add(number, row)
-		} else {
-			st.lose(id, row)
-		}
-		return nil
+		return do(id, row)
 	})
 }
 
@@ -346,7 +436,7 @@ type issue struct{ issuer, serial string }
 func issueOf(c *store.Cert) issue { return issue{string(c.Issuer.Raw), string(serialOf(c.Raw))} }
 
 func newState(parsed *certCache) *state {
-	return &state{ids: map[int64]*trustObject{}, prints: map[store.Fingerprint][]*certObject{}, about: map[issue][]*trustObject{}, holders: map[issue][]*certObject{}, parsed: parsed}
+	return &state{rows: newRows(), ids: map[int64]*trustObject{}, prints: map[store.Fingerprint][]*certObject{}, about: map[issue][]*trustObject{}, holders: map[issue][]*certObject{}, parsed: parsed}
 }
 
 // sigName is the name of the row that signs an attribute of an object.
@@ -387,23 +477,8 @@ type signatureRow struct {
 }
 
 // readKeys reads key4.db.
-func (s *Store) readKeys(ctx context.Context, src source) (keys keyRows, err error) {
-	if src.keys == nil {
-		return keys, nil
-	}
-	names := src.keys.Columns(src.keyName, "metaData")
-	if !slices.Contains(names, "id") || !slices.Contains(names, "item1") || !slices.Contains(names, "item2") {
-		return keys, &store.Error{Path: s.keys, Err: store.Because(store.ErrCorrupt, "it is not a key database of NSS")}
-	}
-	// The plus signs keep SQLite from going by the index, which takes longer.
-	query := "SELECT id, item1, item2 FROM " + src.keyName + ".metaData WHERE +id = 'password' OR +id >= 'sig_cert_' AND +id < 'sig_cert`'"
-	err = src.keys.Query(ctx, query, nil, func(scan func(...any) error) error {
-		var id any
-		var first, second sqlite.Blob
-		if err := scan(&id, &first, &second); err != nil {
-			return err
-		}
-		name, _ := id.(string)
+func (s *Store) readKeys(ctx context.Context, src source, st *state) (keys keyRows, err error) {
+	err = s.eachKey(ctx, src, st.rows, func(name string, first, second []byte) error {
 		if name == "password" {
 			keys.entry = &passwordEntry{first, second}
 		} else if object, a, ok := signs(name); ok {
@@ -414,10 +489,35 @@ func (s *Store) readKeys(ctx context.Context, src source) (keys keyRows, err err
 		}
 		return nil
 	})
-	if err == nil {
+	if err == nil && src.keys != nil {
 		keys.private, err = s.readPrivate(ctx, src)
 	}
 	return keys, err
+}
+
+// eachKey calls do with each row of key4.db that is about the password or a
+// signature, and adds it to sum.
+func (s *Store) eachKey(ctx context.Context, src source, sum *rows, do func(name string, first, second []byte) error) error {
+	if src.keys == nil {
+		return nil
+	}
+	names := src.keys.Columns(src.keyName, "metaData")
+	if !slices.Contains(names, "id") || !slices.Contains(names, "item1") || !slices.Contains(names, "item2") {
+		return &store.Error{Path: s.keys, Err: store.Because(store.ErrCorrupt, "it is not a key database of NSS")}
+	}
+	// The plus signs keep SQLite from going by the index, which takes longer.
+	query := "SELECT id, item1, item2 FROM " + src.keyName + ".metaData WHERE +id = 'password' OR +id >= 'sig_cert_' AND +id < 'sig_cert`'"
+	var id any
+	var first, second sqlite.Blob
+	to := []any{&id, &first, &second}
+	return src.keys.Query(ctx, query, nil, func(scan func(...any) error) error {
+		if err := scan(to...); err != nil {
+			return err
+		}
+		name, _ := id.(string)
+		sum.key(name, first, second)
+		return do(name, first, second)
+	})
 }
 
 // check takes the rows of key4.db in and checks the signatures. A password is

@@ -13,26 +13,28 @@ var forbidden = []string{"GENERATED", "AS", "CHECK", "SELECT", "VIRTUAL", "WHERE
 // them after a quote, and the signs ( ) , and -. It is not ok if there is anything
 // else, or a forbidden word.
 func words(statement string) (list []string, ok bool) {
-	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
-	closing := map[byte]string{'"': `"`, '\'': "'", '`': "`", '[': "]"}
+	list = make([]string, 0, len(statement)/4) // those of NSS have a few hundred
 	for statement = strings.TrimSpace(statement); statement != ""; statement = strings.TrimLeft(statement, " \t\r\n") {
-		n := len(statement) - len(strings.TrimLeft(statement, letters))
+		n := 0
+		for n < len(statement) && isLetter(statement[n]) {
+			n++
+		}
 		c := statement[0]
-		switch end, quoted := closing[c]; {
+		switch open := strings.IndexByte(quotes, c); {
 		case n > 0:
 			if among(forbidden, statement[:n]) {
 				return nil, false
 			}
 			list = append(list, statement[:n])
-		case quoted:
-			inner := strings.Index(statement[1:], end)
-			if inner < 0 || strings.Trim(statement[1:1+inner], letters+" ,-") != "" {
+		case open >= 0:
+			inner := strings.IndexByte(statement[1:], closing[open])
+			if inner < 0 || strings.ContainsFunc(statement[1:1+inner], isOdd) {
 				return nil, false
 			}
 			list = append(list, "'"+statement[1:1+inner])
 			n = inner + 2
 		case strings.IndexByte("(),-", c) >= 0 && !strings.HasPrefix(statement, "--"): // a comment
-			list = append(list, string(c))
+			list = append(list, statement[:1])
 			n = 1
 		default:
 			return nil, false
@@ -42,9 +44,21 @@ func words(statement string) (list []string, ok bool) {
 	return list, true
 }
 
+// quotes begin a name in quotes, and closing ends it.
+const quotes, closing = "\"'`[", "\"'`]"
+
+func isLetter(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_'
+}
+
+// isOdd reports whether a character is none of those that stand in quotes.
+func isOdd(r rune) bool {
+	return r >= 0x80 || !isLetter(byte(r)) && strings.IndexByte(" ,-", byte(r)) < 0
+}
+
 // among reports whether a word is one of the language's.
 func among(keywords []string, word string) bool {
-	return slices.ContainsFunc(keywords, func(k string) bool { return strings.EqualFold(k, word) })
+	return slices.ContainsFunc(keywords, func(k string) bool { return len(k) == len(word) && strings.EqualFold(k, word) })
 }
 
 // isName reports whether a word is a name or a type, in quotes or not.
