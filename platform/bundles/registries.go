@@ -122,6 +122,9 @@ func registryFiles(ctx context.Context, h *host.Host, because func(string, ...an
 			case len(settings.Dirs) > 0:
 				dirs = settings.Dirs
 				because("containerd looks for registries in %s: %s says so", store.Printable(strings.Join(dirs, " and ")), store.Printable(settings.From))
+				if settings.Lost != "" {
+					because("containerd before version 2.0 forgets that: %s sets something else of the same plugin", store.Printable(settings.Lost))
+				}
 			case settings.From != "":
 				because("containerd looks for no registries: config_path at %s names no directory", store.Printable(settings.From))
 			default:

@@ -1,7 +1,9 @@
 package toml
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -15,6 +17,9 @@ type Containerd struct {
 	// counts. They are nil if nothing says so.
 	Dirs []string
 	From string // file and line
+	// Lost is an imported file that sets something else of the same plugin: versions
+	// before 2.0 then forget what files before it have said of it.
+	Lost string
 	// Hosts are settings for single registries in the same files, which versions
 	// before 2 heed if no Dirs are set.
 	Hosts []Host
@@ -48,6 +53,7 @@ var DefaultDirs = []string{"/etc/containerd/certs.d", "/etc/docker/certs.d"}
 
 const (
 	containerdConfig = "/etc/containerd/config.toml"
+	containerdParts  = "/etc/containerd/conf.d/*.toml" // what is read without it, from version 2.2 on
 	maxConfig        = 1 << 20
 	maxImports       = 100
 )
@@ -66,6 +72,9 @@ var registryTables = map[string][]string{
 // which count more. A file that is no TOML says nothing.
 func ReadContainerd(h *host.Host) (out Containerd) {
 	files := []string{containerdConfig}
+	if _, err := h.Stat(containerdConfig); errors.Is(err, fs.ErrNotExist) {
+		files = imported(h, "/", containerdParts, nil)
+	}
 	for i := 0; i < len(files) && i < maxImports; i++ {
 		data, err := h.ReadFile(files[i], maxConfig)
 		if err != nil {
@@ -83,10 +92,13 @@ func ReadContainerd(h *host.Host) (out Containerd) {
 				files = append(files, imported(h, path.Dir(files[i]), pattern, files)...)
 			}
 		}
+		if out.From != "" && ofPlugin(values) {
+			out.Lost = files[i]
+		}
 		for _, s := range registrySettings(values, versionOf(values)) {
 			switch {
 			case s.Name == "config_path":
-				out.Dirs, out.From = nil, fmt.Sprintf("%s:%d", files[i], s.Line)
+				out.Dirs, out.Lost, out.From = nil, "", fmt.Sprintf("%s:%d", files[i], s.Line)
 				for dir := range strings.SplitSeq(s.Text, ":") {
 					if path.IsAbs(dir) {
 						out.Dirs = append(out.Dirs, path.Clean(dir))
@@ -122,6 +134,15 @@ func registrySettings(values []Value, version string) (out []Host) {
 		}
 	}
 	return out
+}
+
+// ofPlugin reports whether a file of a version before 3 sets anything of the plugin
+// that knows registries.
+func ofPlugin(values []Value) bool {
+	table := registryTables[versionOf(values)]
+	return slices.ContainsFunc(values, func(v Value) bool {
+		return len(v.Keys) > 2 && table != nil && versionOf(values) < "3" && slices.Equal(v.Keys[:2], table[:2])
+	})
 }
 
 // imported returns the files that a pattern names, less those that are known.

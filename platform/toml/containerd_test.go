@@ -35,6 +35,11 @@ func TestReadContainerd(t *testing.T) {
 			config: "version = 2\nimports = ['conf.d/*.toml', '/none/*.toml']\n[plugins.'io.containerd.grpc.v1.cri'.registry]\nconfig_path = '/srv/two'\n",
 			more:   "version = 3\nimports = ['/etc/containerd/config.toml']\n[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '/srv/three'\n", "/etc/containerd/conf.d/20-damaged.toml": "version = 3\n= x"},
 			"/srv/three by " + more + ":4"},
+		{"imported, something else of the plugin", map[string]string{
+			config: "version = 2\nimports = ['/etc/containerd/conf.d/*.toml']\n[plugins.'io.containerd.grpc.v1.cri'.registry]\nconfig_path = '/srv/two'\n",
+			more:   "version = 2\n[plugins.'io.containerd.grpc.v1.cri']\nsandbox_image = 'x'\n"},
+			"/srv/two by /etc/containerd/config.toml:4, lost by " + more},
+		{"without the main file", map[string]string{more: "version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '/srv/part'\n"}, "/srv/part by " + more + ":3"},
 		{"single registries", map[string]string{config: "version = 2\n[plugins.'io.containerd.grpc.v1.cri'.registry.configs.'r.example:5000'.tls]\nca_file = '/srv/ca.crt'\ninsecure_skip_verify = true\n[plugins.'io.containerd.grpc.v1.cri'.registry.configs.'r.example:5000'.auth]\nusername = 'x'\n"},
 			"\nr.example:5000 ca=/srv/ca.crt of /etc/containerd/config.toml:3\nr.example:5000 skip_verify=true of /etc/containerd/config.toml:4"},
 		{"directories stand in for them", map[string]string{config: "version = 2\n[plugins.'io.containerd.grpc.v1.cri'.registry]\nconfig_path = '/srv/two'\n[plugins.'io.containerd.grpc.v1.cri'.registry.configs.'r.example'.tls]\nca_file = '/srv/ca.crt'\n"}, "/srv/two by /etc/containerd/config.toml:3"},
@@ -58,6 +63,9 @@ func TestReadContainerd(t *testing.T) {
 					got = "none"
 				}
 				got += " by " + read.From
+				if read.Lost != "" {
+					got += ", lost by " + read.Lost
+				}
 			}
 			for _, h := range read.Hosts {
 				got += fmt.Sprintf("\n%s %s=%s of %s:%d", h.Server, h.Name, h.Text, h.File, h.Line)
