@@ -137,7 +137,8 @@ func OpenDir(h *host.Host, dir string) (store.Store, []string, error) {
 	if uid, known := h.Owner(dir); known && uid == 0 && !strings.HasPrefix(dir+"/", path.Clean(h.User.Home)+"/") {
 		scope = store.ScopeSystem
 	}
-	o := nss.Options{ID: store.ID(nss.Backend + ":" + dir), Title: "NSS database", Scope: scope, Program: "the program that uses it"}
+	o := nss.Options{ID: store.ID(nss.Backend + ":" + dir), Title: "NSS database", Scope: scope, Program: "the program that uses it",
+		Readers: []string{"programs with NSS that are told to use it"}}
 	reasons := []string{"it was named"}
 	for _, mark := range []string{"prefs.js", "compatibility.ini", "times.json"} {
 		if sqlite.Exists(h, path.Join(dir, mark)) {
@@ -266,6 +267,11 @@ func (f *finder) shared() {
 	}
 	old, newer := f.expand(sharedOld), f.expand(sharedNew)
 	base := nss.Options{Scope: store.ScopeUser, Owner: f.h.User.Name, Program: programs(readers), Readers: readers, Running: f.anyRunning(running)}
+	if len(readers) == 0 { // none that is seen, but it is of no other program
+		for _, c := range chromes() {
+			base.Readers = append(base.Readers, c.title)
+		}
+	}
 	used, other := "", ""
 	switch {
 	case f.isDir(old):
@@ -293,7 +299,7 @@ func (f *finder) shared() {
 	}
 	if other != "" {
 		o := base
-		o.ID, o.Title, o.Readers = f.id(nss.Backend+":chromium-unused"), "Database that no browser uses", nil
+		o.ID, o.Title, o.Readers = f.id(nss.Backend+":chromium-unused"), "Database that no browser uses", []string{"no browser"}
 		f.open(other, o)
 		f.because("%s is used by nobody as long as %s is there", other, used)
 	}

@@ -137,6 +137,10 @@ func TestDetectUser(t *testing.T) {
 			var got []string
 			for _, s := range stores {
 				got = append(got, found(s))
+				// One that names none is taken for one that all programs read.
+				if len(s.Info().Readers) == 0 {
+					t.Errorf("%s is read by nobody", s.Info().ID)
+				}
 			}
 			if !slices.Equal(got, row.want) {
 				t.Errorf("it finds %q, not %q, for\n%s", got, row.want, strings.Join(reasons, "\n"))
@@ -204,6 +208,8 @@ func TestOpenDir(t *testing.T) {
 		s, _, err := OpenDir(h, place)
 		if err != nil || s.Info().ID != store.ID("nss:"+place) || s.Info().Title != title {
 			t.Errorf("%s is %+v (%v)", place, s, err)
+		} else if len(s.Info().Readers) == 0 {
+			t.Errorf("%s is read by nobody", place)
 		}
 	}
 	if _, _, err := OpenDir(h, "/srv/file"); !errors.Is(err, store.ErrInput) {

@@ -148,7 +148,7 @@ func titleJA(i store.Info) string {
 		return title
 	}
 	switch b := i.ID.Backend(); {
-	case b == "nss" && len(i.Readers) == 0:
+	case b == "nss" && strings.HasPrefix(string(i.ID), "nss:/"):
 		return "NSS データベース"
 	case b == "nss" || b == "chromium" || b == "policy":
 		return strings.Join(i.Readers, "、")
