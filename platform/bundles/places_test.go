@@ -27,7 +27,7 @@ func TestPlaces(t *testing.T) {
 		"/usr/local/aws-cli/v2/current/dist/awscli/botocore/cacert.pem",
 		"/home/user/miniforge3/ssl/cacert.pem",
 		"/home/user/miniforge3/envs/x/lib/python3.12/site-packages/certifi/cacert.pem",
-		"/home/user/work/.venv/lib/python3.12/site-packages/certifi/cacert.pem",
+		"/home/user/code/.venv/lib/python3.12/site-packages/certifi/cacert.pem",
 		"/home/linuxbrew/.linuxbrew/etc/openssl@3/cert.pem",
 		"/usr/lib/python3.12/site-packages/pip/_vendor/certifi/cacert.pem",
 		"/usr/lib/python3.9/site-packages/pip/_vendor/certifi/cacert.pem",
@@ -47,7 +47,7 @@ func TestPlaces(t *testing.T) {
 	// one that it does not.
 	b.write("/usr/lib/python3.12/site-packages/pip/__init__.py", "from x import y\n\n__version__ = \"24.2\"\n")
 	b.write("/usr/lib/python3.9/site-packages/pip/__init__.py", "__version__ = \"24.2\"\n")
-	b.host.Env = func(name string) string { return map[string]string{"PWD": "/home/user/work"}[name] }
+	b.host.Env = func(name string) string { return map[string]string{"PWD": "/home/user/code"}[name] }
 	b.write("/home/user/.deno/bin/deno", "")
 	b.write("/home/user/.nvm/versions/node/v24.1.0/bin/node", "")
 	user, whyUser := DetectUser(t.Context(), b.host)
@@ -60,7 +60,7 @@ func TestPlaces(t *testing.T) {
 		"file:/usr/local/aws-cli/v2/current/dist/awscli/botocore/cacert.pem":                                                         "the AWS CLI",
 		"file:/home/user/miniforge3/ssl/cacert.pem":                                                                                  "conda",
 		"file:/home/user/miniforge3/envs/x/lib/python3.12/site-packages/certifi/cacert.pem":                                          "certifi",
-		"file:/home/user/work/.venv/lib/python3.12/site-packages/certifi/cacert.pem":                                                 "certifi",
+		"file:/home/user/code/.venv/lib/python3.12/site-packages/certifi/cacert.pem":                                                 "certifi",
 		"file:/home/linuxbrew/.linuxbrew/etc/openssl@3/cert.pem":                                                                     "Homebrew",
 		"file:/usr/lib/python3.12/site-packages/pip/_vendor/certifi/cacert.pem":                                                      "pip",
 		"file:/usr/lib/python3.9/site-packages/pip/_vendor/certifi/cacert.pem":                                                       "pip",

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/urfave/cli/v2"
@@ -132,7 +133,11 @@ func (a *App) input(c *cli.Context, arg string, stores reader) ([]given, error) 
 		return nil, err
 	}
 	if err != nil {
-		return nil, &store.Error{Op: "read", Path: given{from: arg}.source(), Err: store.Because(store.ErrInput, "%w", plain(err))}
+		failed := &store.Error{Op: "read", Path: given{from: arg}.source(), Err: store.Because(store.ErrInput, "%w", plain(err))}
+		if errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(arg, `./\`) {
+			failed.Hint = "a certificate is named by its file, or by its SHA-256 fingerprint, which certtrust list --subject TEXT shows"
+		}
+		return nil, failed
 	}
 	file, err := a.readFile(c, given{from: arg}.source(), data)
 	if err != nil {
@@ -185,7 +190,7 @@ func (a *App) readFile(c *cli.Context, name string, data []byte) (*certfile.File
 
 // looksLikeFingerprint tells what can only be meant as a fingerprint, if it is
 // no file.
-var looksLikeFingerprint = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)^(sha-?256.*|[0-9a-f]{2}(:?[0-9a-f]{2})+:?)$`) })
+var looksLikeFingerprint = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)^(sha-?256.*|[0-9a-f]+(:[0-9a-f]+)*:?)$`) })
 
 // plain takes the operation and the path off an error of the host: they are
 // told already.
