@@ -2,6 +2,7 @@ package nss
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -36,6 +37,50 @@ func TestBuiltin(t *testing.T) {
 	}
 	if trusted < 100 || trusted > 250 || !slices.ContainsFunc([]string{"ISRG Root X1", "DigiCert Global Root G2"}, func(n string) bool { return names[n] }) {
 		t.Errorf("%d are trusted for servers: %v", trusted, names)
+	}
+}
+
+// What a database distrusts is so for every version of NSS, although the module of
+// roots goes on trusting it, and no longer when that is taken back.
+func TestBuiltinIsDistrusted(t *testing.T) {
+	h := host.Local()
+	stores, _ := DetectBuiltin(t.Context(), h)
+	need(t, "NSS's module "+builtinFile, len(stores) == 1 || h.OS != "linux")
+	_, err := exec.LookPath("modutil")
+	need(t, "modutil", err == nil)
+	if len(stores) == 0 {
+		t.Skip("this system has none")
+	}
+	var root store.Entry
+	for e, err := range stores[0].Entries(t.Context()) {
+		if err == nil && e.Label == "ISRG Root X1" {
+			root = e
+		}
+	}
+	if root.Cert == nil {
+		t.Fatal("ISRG Root X1 is not among them")
+	}
+	for _, l := range libraries {
+		t.Run(l.name, func(t *testing.T) {
+			t.Parallel()
+			b, s, dir := l.newDatabase(t, false, "")
+			cmd := exec.CommandContext(t.Context(), "modutil", "-dbdir", "sql:"+dir, "-add", "roots", "-libfile", stores[0].Info().Location, "-force")
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("modutil: %v: %s", err, out)
+			}
+			valid := func(want bool) {
+				t.Helper()
+				out, err := l.certutil(t, dir, "-V", "-n", "Builtin Object Token:"+root.Label, "-u", "L")
+				if (err == nil) != want {
+					t.Errorf("certutil says %s", out)
+				}
+			}
+			valid(true)
+			r := do(t, s, wish(root.Cert, store.Distrusted, fields...))
+			valid(false)
+			do(t, b.open(), r.Undo...)
+			valid(true)
+		})
 	}
 }
 
