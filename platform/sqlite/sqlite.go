@@ -475,8 +475,11 @@ func (db *DB) explain(err error) error {
 		err = store.Because(store.ErrCorrupt, "%w", err) // a value that is of no known type
 	}
 	hint := ""
-	if errors.Is(err, store.ErrLocked) {
+	switch {
+	case errors.Is(err, store.ErrLocked):
 		hint = "try again, or end the program that uses it"
+	case errors.Is(err, store.ErrReadOnly):
+		hint = "look at the permissions of " + db.path
 	}
 	return &store.Error{Path: db.path, Err: err, Hint: hint}
 }

@@ -171,6 +171,29 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+// A file that may only be read is told, with what to look at.
+func TestReadOnly(t *testing.T) {
+	if os.Geteuid() <= 0 {
+		t.Skip("root may write to it, and Windows has other permissions")
+	}
+	root := storetest.TempDir(t)
+	data, err := New(t.Context(), 4096, []string{"CREATE TABLE t (n)"})
+	if err == nil {
+		err = os.WriteFile(filepath.Join(root, "x.db"), data, 0o444)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := Write(t.Context(), host.Fake(root), "/x.db", nil)
+	if err == nil {
+		err = db.Exec(t.Context(), "INSERT INTO t VALUES (1)")
+		db.Close()
+	}
+	if !errors.Is(err, store.ErrReadOnly) || store.Hint(err) != "look at the permissions of /x.db" {
+		t.Errorf("it gives %v, with the hint %q", err, store.Hint(err))
+	}
+}
+
 // FuzzImage reads files, journals and logs of any content.
 func FuzzImage(f *testing.F) {
 	whole, err := New(f.Context(), 512, []string{"CREATE TABLE t (n)", "INSERT INTO t VALUES (1)"})
