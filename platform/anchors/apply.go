@@ -43,7 +43,7 @@ func (p *planner) save() (func(context.Context) error, error) {
 	before, err := p.s.snapshot(p)
 	// What an interrupted update had left comes last: putting back what is
 	// generated takes it away.
-	var early, late []move
+	var early, late moves
 	for _, m := range p.edits.moves {
 		if m.from == p.s.newBundle() {
 			late = append(late, m)

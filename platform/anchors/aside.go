@@ -24,6 +24,9 @@ const asideName = "certtrust-set-aside"
 // move is a file or link that is renamed.
 type move struct{ from, to string }
 
+// moves is what is set aside, or brought back.
+type moves []move
+
 // backupName is what the names of files look like that editors, package
 // managers and people keep as copies. On real machines the hash directory has
 // server certificates in it, too: nothing else is taken for a copy.
@@ -69,10 +72,15 @@ func (st *state) keepsKey() bool {
 // system, and where no program looks for certificates.
 func (s *base) asideDir(file string) string {
 	top := s.family.adminDir
-	if path.Dir(file) == s.family.hashDir {
-		top = s.family.hashDir
+	if dir := path.Dir(file); s.isRead(dir) {
+		top = dir
 	}
 	return path.Join(path.Dir(top), asideName)
+}
+
+// isRead reports whether programs take what lies in a directory for roots.
+func (s *base) isRead(dir string) bool {
+	return dir == s.family.hashDir || slices.ContainsFunc(s.family.outputs, func(o output) bool { return o.directory() && o.path == dir })
 }
 
 var unsafeName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[^A-Za-z0-9._-]+`) })
@@ -87,23 +95,28 @@ func (s *base) asidePath(file string, raw []byte) string {
 // setAside plans to set a file or link aside. It reports whether that is not
 // planned already.
 func (p *planner) setAside(file string, raw []byte, step *store.Step) bool {
-	if p.isSetAside(file) {
+	return p.edits.moves.setAside(&p.s.base, &p.plan, file, raw, step)
+}
+
+func (m *moves) setAside(s *base, plan *store.Plan, file string, raw []byte, step *store.Step) bool {
+	if m.sets(file) {
 		return false
 	}
-	to := p.s.asidePath(file, raw)
-	for p.s.lies(to) { // another time that it was the same
+	to := s.asidePath(file, raw)
+	for s.lies(to) { // another time that it was the same
 		to += "+"
 	}
-	p.edits.moves = append(p.edits.moves, move{file, to})
+	*m = append(*m, move{file, to})
 	step.Files = append(step.Files, file, to)
-	if file != p.s.newBundle() { // half a bundle, which nobody wants back
-		p.plan.Undo = append(p.plan.Undo, store.Change{Item: file, Aside: to})
+	if file != s.newBundle() { // half a bundle, which nobody wants back
+		plan.Undo = append(plan.Undo, store.Change{Item: file, Aside: to})
 	}
 	return true
 }
 
-func (p *planner) isSetAside(file string) bool {
-	return slices.ContainsFunc(p.edits.moves, func(m move) bool { return m.from == file })
+// sets reports whether a file is set aside.
+func (m moves) sets(file string) bool {
+	return slices.ContainsFunc(m, func(m move) bool { return m.from == file })
 }
 
 func (s *base) lies(file string) bool {
@@ -112,25 +125,25 @@ func (s *base) lies(file string) bool {
 }
 
 // bringBack plans to bring back what was set aside.
-func (p *planner) bringBack(c store.Change) error {
-	inside := strings.HasPrefix(c.Item, p.s.family.adminDir+"/") || path.Dir(c.Item) == p.s.family.hashDir
+func (m *moves) bringBack(s *base, plan *store.Plan, c store.Change) error {
+	inside := strings.HasPrefix(c.Item, s.family.adminDir+"/") || s.isRead(path.Dir(c.Item))
 	switch {
-	case !inside || path.Clean(c.Item) != c.Item || strings.Contains(c.Item, "\x00") || path.Clean(c.Aside) != c.Aside || path.Dir(c.Aside) != p.s.asideDir(c.Item):
+	case !inside || path.Clean(c.Item) != c.Item || strings.Contains(c.Item, "\x00") || path.Clean(c.Aside) != c.Aside || path.Dir(c.Aside) != s.asideDir(c.Item):
 		return store.Because(store.ErrInput, "%s was not set aside in %s", store.Printable(c.Item), store.Printable(c.Aside))
-	case !p.s.lies(c.Aside) && p.s.lies(c.Item):
+	case !s.lies(c.Aside) && s.lies(c.Item):
 		return nil // it is back
-	case !p.s.lies(c.Aside):
+	case !s.lies(c.Aside):
 		return &store.Error{Path: c.Aside, Err: store.Because(store.ErrNotFound, "what was set aside there is not there any more")}
-	case p.s.lies(c.Item):
+	case s.lies(c.Item):
 		return &store.Error{Path: c.Item, Err: store.Because(store.ErrConflict, "there is another file of that name"),
 			Hint: "look what it is, and move it away"}
 	}
-	if data, err := p.s.host.ReadFile(c.Aside, maxFile); err == nil && strings.HasPrefix(c.Item, p.s.family.adminDir+"/") && hasKey(certfile.ReadPEM(data)) {
+	if data, err := s.host.ReadFile(c.Aside, maxFile); err == nil && strings.HasPrefix(c.Item, s.family.adminDir+"/") && hasKey(certfile.ReadPEM(data)) {
 		return &store.Error{Path: c.Aside, Err: store.Because(store.ErrUnsupported, "it holds a private key, which would be copied into a file that everybody can read"),
 			Hint: "take the certificates from it, if they are needed, and leave the key there"}
 	}
-	p.edits.moves = append(p.edits.moves, move{c.Aside, c.Item})
-	p.plan.Steps = append(p.plan.Steps, store.Step{Action: store.ActionMend, Label: "set-aside", Files: []string{c.Item, c.Aside}, Elevated: p.s.host.EUID != 0})
+	*m = append(*m, move{c.Aside, c.Item})
+	plan.Steps = append(plan.Steps, store.Step{Action: store.ActionMend, Label: "set-aside", Files: []string{c.Item, c.Aside}, Elevated: s.host.EUID != 0})
 	return nil
 }
 
@@ -186,8 +199,8 @@ func (p *planner) mendAside(x store.Problem, step *store.Step) bool {
 }
 
 // doMoves renames what is to be set aside or brought back.
-func (s *Store) doMoves(moves []move) error {
-	for _, m := range moves {
+func (s *base) doMoves(list moves) error {
+	for _, m := range list {
 		if path.Base(path.Dir(m.to)) == asideName {
 			if err := s.host.MkdirAll(path.Dir(m.to), 0o700); err != nil {
 				return err
@@ -204,9 +217,9 @@ func (s *Store) doMoves(moves []move) error {
 }
 
 // undoMoves puts back what doMoves has renamed, the last first.
-func (s *Store) undoMoves(moves []move) error {
+func (s *base) undoMoves(list moves) error {
 	var errs []error
-	for _, m := range slices.Backward(moves) {
+	for _, m := range slices.Backward(list) {
 		if s.lies(m.to) && !s.lies(m.from) {
 			if path.Base(path.Dir(m.from)) == asideName {
 				errs = append(errs, s.host.MkdirAll(path.Dir(m.from), 0o700))
@@ -219,7 +232,7 @@ func (s *Store) undoMoves(moves []move) error {
 }
 
 // tidy removes the directory of what is set aside once nothing is in it.
-func (s *Store) tidy(dir string) error {
+func (s *base) tidy(dir string) error {
 	if path.Base(dir) != asideName {
 		return nil
 	}
@@ -231,9 +244,9 @@ func (s *Store) tidy(dir string) error {
 }
 
 // checkMoves reads back what doMoves has done.
-func (s *Store) checkMoves(moves []move) []string {
+func (s *base) checkMoves(list moves) []string {
 	var wrong []string
-	for _, m := range moves {
+	for _, m := range list {
 		if s.lies(m.from) || !s.lies(m.to) {
 			wrong = append(wrong, store.Printable(m.from)+" is still there")
 		}

@@ -90,6 +90,9 @@ type folderState struct {
 	lists   map[string][]byte
 	outputs []made
 	left    []string // temporary files of ours that a crash has left
+
+	strays   []stray  // what lies where some programs take every file for roots
+	dangling []string // and links there that lead nowhere
 }
 
 // made is an output as it was found.
@@ -113,6 +116,7 @@ func (s *folder) read(ctx context.Context) (*folderState, error) {
 		}
 	}
 	s.evaluate(st)
+	s.readStrays(st)
 	makes := s.makes()
 	for i, o := range s.family.outputs {
 		if i == 0 || o.kind == bundlePEM {
@@ -471,6 +475,10 @@ func (st *folderState) digest() string {
 		put("output", o.path)
 		h.Write(o.raw)
 	}
+	for _, x := range st.strays {
+		put("stray", x.path, x.to, string(x.raw))
+	}
+	put(st.dangling...)
 	put(st.left...)
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }

@@ -33,7 +33,7 @@ func (p *folderPlan) save() (func(context.Context) error, error) {
 	return func(ctx context.Context) error {
 		// First the anchors, so that whoever runs the tool from now on does so on
 		// the old ones, and then what is generated.
-		if err := s.restore(own); err != nil {
+		if err := errors.Join(s.undoMoves(p.edits.moves), s.restore(own)); err != nil {
 			return errors.Join(err, s.putBackOutputs(generated))
 		}
 		return errors.Join(s.wait(ctx, s.updating), s.putBackOutputs(generated))
@@ -77,6 +77,9 @@ func (s *folder) putBackOutputs(was map[string]saved) error {
 // do writes the files, has the outputs follow, and reads them back.
 func (p *folderPlan) do(ctx context.Context) error {
 	s := p.s
+	if err := s.doMoves(p.edits.moves); err != nil {
+		return err
+	}
 	for _, file := range sortedKeys(p.edits.writes) {
 		if err := s.host.MkdirAll(path.Dir(file), 0o755); err != nil {
 			return err
@@ -188,7 +191,7 @@ func (s *folder) check(ctx context.Context, p *folderPlan) error {
 		}
 		s.checkOthers(p, c, false, fault)
 	}
-	if len(wrong) > 0 {
+	if wrong = append(wrong, s.checkMoves(p.edits.moves)...); len(wrong) > 0 {
 		return store.Because(store.ErrFailed, "the update did not do it: %s", strings.Join(wrong, "; "))
 	}
 	return nil

@@ -74,7 +74,9 @@ func (s *folder) entries(st *folderState, of originOf, yield func(store.Entry, e
 			return
 		}
 	}
-	s.outputEntries(st, yield)
+	if s.strayEntries(st, yield) {
+		s.outputEntries(st, yield)
+	}
 }
 
 // origin returns who put a certificate there. In the one file of a system it
@@ -218,7 +220,7 @@ func (s *folder) fileProblems(x *source) []store.Problem {
 		p.Text = "line " + strconv.Itoa(n.Line) + ": " + n.Text
 		list = append(list, p)
 	}
-	return list
+	return mendableIf(x.keyCanGo(), list)
 }
 
 // outputEntries yields what only the bundles hold, and what is wrong with these.

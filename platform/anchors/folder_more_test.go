@@ -203,15 +203,8 @@ func TestP11KitEntries(t *testing.T) {
 // mend repairs all problems.
 func (b *folderBox) mend() {
 	b.Helper()
-	var list []store.Problem
 	s := b.open()
-	for p, err := range s.Problems(b.Context()) {
-		if err != nil {
-			b.Fatal(err)
-		}
-		list = append(list, p)
-	}
-	p, err := s.PlanRepair(b.Context(), list)
+	p, err := s.PlanRepair(b.Context(), b.problems())
 	if err == nil {
 		_, err = s.Apply(b.Context(), p)
 	}

@@ -19,6 +19,7 @@ import (
 type folderEdits struct {
 	writes  map[string][]byte
 	removes []string
+	moves   moves
 	rebuild bool
 	have    []*store.Cert // afterwards trusted
 	lack    []*store.Cert // afterwards in no output
@@ -26,7 +27,7 @@ type folderEdits struct {
 
 func (e folderEdits) clone() folderEdits {
 	e.writes = maps.Clone(e.writes)
-	e.removes, e.have, e.lack = slices.Clip(e.removes), slices.Clip(e.have), slices.Clip(e.lack)
+	e.removes, e.moves, e.have, e.lack = slices.Clip(e.removes), slices.Clip(e.moves), slices.Clip(e.have), slices.Clip(e.lack)
 	return e
 }
 
@@ -98,6 +99,9 @@ func has(list []*store.Cert, fp store.Fingerprint) bool {
 
 // change plans one change. The error says why it cannot be.
 func (p *folderPlan) change(c store.Change) error {
+	if c.Aside != "" {
+		return p.edits.moves.bringBack(&p.s.base, &p.plan, c)
+	}
 	if err := c.Check(); err != nil {
 		return err
 	}
@@ -357,6 +361,9 @@ func (p *folderPlan) restore(c store.Change, content []byte, own string) (string
 // remove plans that nothing of a certificate is left.
 func (p *folderPlan) remove(c store.Change) error {
 	fp := c.Fingerprint
+	if x := p.st.strayWith(fp); x != nil && (c.Item == "" || c.Item == x.path) {
+		return stillTrusted(x)
+	}
 	cert := p.find(fp)
 	if cert == nil {
 		return nil
@@ -411,6 +418,9 @@ func (p *folderPlan) remove(c store.Change) error {
 // else by taking it out.
 func (p *folderPlan) distrust(c store.Change) error {
 	fp := c.Fingerprint
+	if x := p.st.strayWith(fp); x != nil {
+		return stillTrusted(x)
+	}
 	cert := p.find(fp)
 	if cert == nil && c.DER != nil {
 		cert = c.Cert()
@@ -593,6 +603,9 @@ func (p *folderPlan) mendOne(x store.Problem, step *store.Step) bool {
 		}
 		step.Files = []string{x.Path}
 		p.edits.removes = append(p.edits.removes, x.Path)
+		return true
+	}
+	if p.mendAside(x, step) {
 		return true
 	}
 	if len(p.s.family.outputs) == 0 || x.Fingerprint == nil {

@@ -17,9 +17,9 @@ type edits struct {
 	writes  map[string][]byte // files, by path
 	removes []string          // files and links, by path
 	drops   []string          // names of links in the hash directory that go, with the hash links to them
-	moves   []move            // what is set aside, or brought back
-	renew   []string          // names of links that the tool shall make anew
-	lines   []string          // what the hooks are told: "-" and the path of a link
+	moves   moves
+	renew   []string // names of links that the tool shall make anew
+	lines   []string // what the hooks are told: "-" and the path of a link
 	rebuild bool
 
 	have []store.Fingerprint // afterwards trusted
@@ -93,7 +93,7 @@ func (p *planner) finish() {
 	}
 	after := p.st.expected()
 	for _, a := range p.st.anchors {
-		if p.isSetAside(a.path) {
+		if p.edits.moves.sets(a.path) {
 			continue
 		}
 		for _, c := range a.certs() {
@@ -143,7 +143,7 @@ func (p *planner) javaCommand() string {
 // change plans one change. The error says why it cannot be.
 func (p *planner) change(c store.Change) error {
 	if c.Aside != "" {
-		return p.bringBack(c)
+		return p.edits.moves.bringBack(&p.s.base, &p.plan, c)
 	}
 	if err := c.Check(); err != nil {
 		return err

@@ -192,7 +192,7 @@ func (p *planner) mendAnchor(x store.Problem, fp store.Fingerprint, step *store.
 		return true
 	}
 	for _, a := range p.st.anchors {
-		if a.path == x.Path && holds(a.file, fp) && !strings.ContainsAny(a.path, "\n\r") && !p.isSetAside(a.path) {
+		if a.path == x.Path && holds(a.file, fp) && !strings.ContainsAny(a.path, "\n\r") && !p.edits.moves.sets(a.path) {
 			p.edits.rebuild = true
 			if len(a.file.Items) == 1 {
 				p.buildIn(step, linkName(a.path, p.s.family.suffix), a.file.Items[0].Cert)

@@ -434,7 +434,7 @@ func (s *base) exists(file string) bool {
 }
 
 // newBundle is where the tool makes a bundle before it replaces the old one.
-func (s *Store) newBundle() string { return s.family.bundle + ".new" }
+func (s *base) newBundle() string { return s.family.bundle + ".new" }
 
 // expected returns what the bundle holds once the tool has run.
 func (st *state) expected() map[store.Fingerprint]bool {

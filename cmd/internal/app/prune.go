@@ -51,6 +51,11 @@ func (a *App) prune(c *cli.Context) error {
 				continue
 			}
 			fp := e.Cert.SHA256
+			if slices.ContainsFunc(e.Problems, func(p store.Problem) bool { return p.Code == "stray-file" }) {
+				// It is no anchor, and a server may need the file.
+				a.Streams.Warningf("%s (%s) is left alone: it lies in %s, which may be some program's own", store.Printable(e.Label), fp.Short(), store.Printable(e.Source.Path))
+				continue
+			}
 			if !slices.ContainsFunc(wants[st.info.ID], func(w store.Change) bool { return w.Fingerprint == fp }) {
 				wants[st.info.ID] = append(wants[st.info.ID], store.Change{Fingerprint: fp, Absent: true})
 			}
