@@ -16,6 +16,7 @@ import (
 
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/store"
+	"github.com/certtrust/certtrust/store/certfile"
 )
 
 // anchorMode is the mode of what certtrust writes: everybody must be able to
@@ -315,7 +316,7 @@ func (s *Store) update(ctx context.Context, p *planner) error {
 	var wrong, other error
 	for alone, beside := 0, 0; alone < attempts && beside < besideOthers; {
 		var err error
-		if native, _ := s.native(p.st); !native || alone+beside > 0 { // otherwise that was waited for a moment ago
+		if !p.native() || alone+beside > 0 { // otherwise that was waited for a moment ago
 			err = s.quiet(ctx)
 		}
 		if err == nil {
@@ -350,10 +351,8 @@ func (s *Store) update(ctx context.Context, p *planner) error {
 // Java's hook what it was told: that is wrong then, and another go, which tells
 // it again, may make it good. No go helps against an error.
 func (s *Store) follow(ctx context.Context, p *planner) (wrong, err error) {
-	if p.edits.rebuild {
-		if native, _ := s.native(p.st); native {
-			return s.followNatively(ctx, p)
-		}
+	if p.edits.rebuild && p.native() {
+		return s.followNatively(ctx, p)
 	}
 	if err := s.dropLinks(p.edits.renew); err != nil {
 		return nil, err
@@ -390,9 +389,71 @@ func (s *Store) follow(ctx context.Context, p *planner) (wrong, err error) {
 	return wrong, nil
 }
 
+// readBack reads the store after edits. Of the hash directory all is looked at
+// where something is to be gone from it, or is not found as it should be;
+// otherwise only what those programs follow that look the new anchors up there.
+func (s *Store) readBack(ctx context.Context, e edits) (*state, error) {
+	if len(e.lack)+len(e.drops)+len(e.moves) > 0 {
+		return s.read(ctx)
+	}
+	st, err := s.readParts(ctx, s.readVendor, s.readAdmin, s.readBundle)
+	if err == nil && !s.lookUp(st, e.have) {
+		err = s.readHashDir(st)
+	}
+	return st, err
+}
+
+// lookUp finds certificates in the hash directory by the links that programs
+// follow to their anchors, and notes which it has found. It reports whether it
+// has found all of them.
+func (s *Store) lookUp(st *state, list []store.Fingerprint) bool {
+	st.indexed = map[store.Fingerprint]bool{}
+	wanted := map[store.Fingerprint]bool{}
+	for _, fp := range list {
+		wanted[fp] = true
+	}
+	for _, a := range st.anchors {
+		if !a.sound() {
+			continue
+		}
+		c := a.file.Items[0].Cert
+		if !wanted[c.SHA256] || st.indexed[c.SHA256] {
+			continue
+		}
+		hash := certfile.SubjectHash(c)
+		for n := 0; !st.indexed[c.SHA256]; n++ {
+			to, isLink := s.follows(s.link(hash + "." + strconv.Itoa(n)))
+			if !isLink {
+				return false // lookups stop there
+			}
+			st.indexed[c.SHA256] = to == a.path
+		}
+	}
+	return len(st.indexed) == len(wanted)
+}
+
+// follows returns what a link in the hash directory leads to in the end, as
+// leadsTo does, and whether there is such a link.
+func (s *Store) follows(link string) (to string, isLink bool) {
+	at := link
+	for range maxLinks {
+		target, err := s.host.Readlink(at)
+		if err != nil {
+			return at, at != link
+		}
+		if !path.IsAbs(target) {
+			target = path.Join(s.family.hashDir, target)
+		}
+		if at = target; path.Dir(at) != s.family.hashDir {
+			return at, true
+		}
+	}
+	return "", true
+}
+
 // check reads everything back and returns what is not as it should be.
 func (s *Store) check(ctx context.Context, p *planner) error {
-	st, err := s.read(ctx)
+	st, err := s.readBack(ctx, p.edits)
 	if err != nil {
 		return err
 	}
@@ -435,12 +496,16 @@ func (s *Store) check(ctx context.Context, p *planner) error {
 			fault("%s holds certificates twice", s.family.bundle)
 		}
 	}
+	sound := map[store.Fingerprint]bool{}
+	for _, a := range st.anchors {
+		if a.sound() {
+			fp := a.file.Items[0].Cert.SHA256
+			sound[fp] = st.indexed[fp]
+		}
+	}
 	for _, fp := range p.edits.have {
-		sound := slices.ContainsFunc(st.anchors, func(a anchor) bool {
-			return holds(a.file, fp) && a.sound() && st.indexed[fp]
-		})
-		if !st.inBundle[fp] || !sound {
-			fault("%s is not trusted by every program: in the bundle %v, found by its hash %v", fp.Short(), st.inBundle[fp], sound)
+		if !st.inBundle[fp] || !sound[fp] {
+			fault("%s is not trusted by every program: in the bundle %v, found by its hash %v", fp.Short(), st.inBundle[fp], sound[fp])
 		}
 	}
 	for _, fp := range p.edits.lack {

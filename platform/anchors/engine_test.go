@@ -200,6 +200,58 @@ func TestNativeSeesWhatOthersChange(t *testing.T) {
 	}
 }
 
+// A certificate that programs do not find in the hash directory, for whatever
+// reason, is not called trusted; and what stands there instead of a link counts,
+// if it is the certificate.
+func TestNativeReadsLinksBack(t *testing.T) {
+	twins := siblings(t, 2)
+	c := twins[1]
+	for name, x := range map[string]struct {
+		spoil func(b *box, hash, pem string) // the path of the last link by hash, and that of what it leads to
+		found bool
+	}{
+		"untouched":             {func(*box, string, string) {}, true},
+		"no link by hash":       {func(b *box, hash, _ string) { b.remove(hash) }, false},
+		"it leads elsewhere":    {func(b *box, hash, _ string) { b.remove(hash); b.link("Alpha.pem", hash) }, false},
+		"it leads in a circle":  {func(b *box, hash, _ string) { b.remove(hash); b.link(strings.TrimPrefix(hash, certsDir), hash) }, false},
+		"it is absolute":        {func(b *box, hash, pem string) { b.remove(hash); b.link(pem, hash) }, true},
+		"no link":               {func(b *box, _, pem string) { b.remove(pem) }, false},
+		"a lower number is not": {func(b *box, hash, _ string) { b.remove(strings.TrimSuffix(hash, "1") + "0") }, false},
+		"a copy":                {func(b *box, _, pem string) { b.remove(pem); b.write(pem, certfile.EncodePEM(c)) }, true},
+		"another's copy":        {func(b *box, _, pem string) { b.remove(pem); b.write(pem, certfile.EncodePEM(twins[0])) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := nativeBox(t, false)
+			b.do(trust(twins[0]))
+			s := b.open()
+			p := b.plan(s, trust(c))
+			hash := certsDir + anchorstest.SubjectHash(c) + ".1"
+			b.host.Fault = func(op, path string) error {
+				if _, err := b.host.Lstat(hash); op == "rename" && path == s.family.bundle && err == nil {
+					x.spoil(b, hash, s.link(linkName(s.ownPath(c.SHA256), s.family.suffix)))
+				}
+				return nil
+			}
+			_, err := s.Apply(t.Context(), p)
+			b.host.Fault = nil
+			// The bundle is made once, and the second attempt mends it.
+			b.must(err)
+			b.trusted(c, true)
+			st, err := s.read(t.Context())
+			b.must(err)
+			x.spoil(b, hash, s.link(linkName(s.ownPath(c.SHA256), s.family.suffix)))
+			if got := s.lookUp(st, []store.Fingerprint{c.SHA256}); got && !x.found {
+				t.Error("it is found where programs do not find it")
+			}
+			read, err := s.readBack(t.Context(), edits{have: []store.Fingerprint{c.SHA256}})
+			b.must(err)
+			if read.indexed[c.SHA256] != x.found || b.lookup(c) != x.found {
+				t.Errorf("found: %t, by a program %t; want %t", read.indexed[c.SHA256], b.lookup(c), x.found)
+			}
+		})
+	}
+}
+
 // Numbers are contiguous from 0, each certificate once, and what has a right
 // link keeps it.
 func TestNumber(t *testing.T) {

@@ -42,6 +42,17 @@ type planner struct {
 	plan  store.Plan
 	edits edits
 	again bool // what is generated was made once
+
+	engine struct{ known, native bool } // who generates it
+}
+
+// native reports whether it is the native engine that generates what follows.
+func (p *planner) native() bool {
+	if !p.engine.known {
+		p.engine.native, _ = p.s.native(p.st)
+		p.engine.known = true
+	}
+	return p.engine.native
 }
 
 func (s *Store) newPlanner(ctx context.Context) (*planner, error) {
@@ -115,7 +126,7 @@ func (p *planner) commands() (run [][]string) {
 	if !p.s.host.Live {
 		return nil
 	}
-	if native, _ := p.s.native(p.st); !native {
+	if !p.native() {
 		return [][]string{p.s.family.command()}
 	}
 	hooks, _ := p.s.hooks() // an error is told when they are to be run

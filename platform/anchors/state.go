@@ -92,8 +92,12 @@ func holds(f *certfile.File, fp store.Fingerprint) bool {
 // read reads the whole store. Only what makes the rest meaningless is an
 // error; a file that cannot be read keeps its error.
 func (s *Store) read(ctx context.Context) (*state, error) {
-	st := &state{inBundle: map[store.Fingerprint]bool{}, links: map[string]string{}}
-	for _, part := range []func(*state) error{s.readVendor, s.readAdmin, s.readBundle, s.readHashDir} {
+	return s.readParts(ctx, s.readVendor, s.readAdmin, s.readBundle, s.readHashDir)
+}
+
+func (s *Store) readParts(ctx context.Context, parts ...func(*state) error) (*state, error) {
+	st := &state{inBundle: make(map[store.Fingerprint]bool, 200), links: map[string]string{}}
+	for _, part := range parts {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
