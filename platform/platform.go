@@ -269,7 +269,7 @@ func Detect(ctx context.Context, h *host.Host, backends []Backend, sel Selector)
 			continue
 		}
 		return nil, &store.Error{Err: store.Because(store.ErrNotFound, "there is no store \"%s\" here (%s)", store.Printable(pattern), among(all, backends)),
-			Hint: "certtrust stores shows what there is"}
+			Hint: hintFor(pattern, backends)}
 	}
 	if len(found) == 0 {
 		what := "no store that is known"
@@ -351,8 +351,7 @@ func place(h *host.Host, backends []Backend, all []Found, id string) (*Found, er
 	return nil, nil
 }
 
-// among tells what there is instead of a store that was not found: the stores
-// of the backends that were asked or, if none was, the backends.
+// because writes reasons after what they explain.
 func because(reasons []string) string {
 	if len(reasons) == 0 {
 		return ""
@@ -360,6 +359,18 @@ func because(reasons []string) string {
 	return " (" + strings.Join(reasons, "; ") + ")"
 }
 
+// hintFor tells what to do about a store that was not found.
+func hintFor(pattern string, backends []Backend) string {
+	name, at, _ := strings.Cut(pattern, ":")
+	places := slices.ContainsFunc(backends, func(b Backend) bool { return b.Name == name && b.Place != nil })
+	if places && at != "" && !strings.ContainsAny(at, "*?[@") && !strings.HasPrefix(at, "/") {
+		return "a place is named by its path: " + store.Printable(name+":./"+at) + "; certtrust stores shows what there is"
+	}
+	return "certtrust stores shows what there is"
+}
+
+// among tells what there is instead of a store that was not found: the stores
+// of the backends that were asked or, if none was, the backends.
 func among(all []Found, backends []Backend) string {
 	var ids, names []string
 	for _, f := range all {

@@ -166,7 +166,11 @@ func TestNoSuchPlace(t *testing.T) {
 			t.Errorf("%s has no places", name)
 		}
 	}
-	_, err := Detect(t.Context(), host.Fake(t.TempDir()), Backends(), Selector{Stores: []string{"dir:/no/such*"}})
+	_, err := Detect(t.Context(), host.Fake(t.TempDir()), Backends(), Selector{Stores: []string{"dir:no/such"}})
+	if err == nil || store.Hint(err) != "a place is named by its path: dir:./no/such; certtrust stores shows what there is" {
+		t.Errorf("a place without its path: %v, %q", err, store.Hint(err))
+	}
+	_, err = Detect(t.Context(), host.Fake(t.TempDir()), Backends(), Selector{Stores: []string{"dir:/no/such*"}})
 	if err == nil || !strings.Contains(err.Error(), "there is no store \"dir:/no/such*\"") {
 		t.Errorf("a pattern: %v", err)
 	}

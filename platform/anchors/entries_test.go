@@ -360,9 +360,16 @@ func TestProblems(t *testing.T) {
 func TestRepairRefuses(t *testing.T) {
 	b := newBox(t, false)
 	b.write(adminDir+"corp.pem", newCA(b, "Corp").PEM())
+	b.write(adminDir+"two.crt", concat(newCA(b, "One").PEM(), newCA(b, "Two").PEM()))
+	b.update()
 	unchanged := b.unchanged()
 	s := b.open()
 	p, err := s.PlanRepair(t.Context(), b.problems())
+	several := func(r store.Refused) bool { return r.Problem == "several-certificates" }
+	if i := slices.IndexFunc(p.Refused, several); i < 0 || slices.ContainsFunc(p.Refused[i+1:], several) {
+		t.Errorf("that a file holds several certificates is not told once: %+v", p.Refused)
+	}
+	p.Refused = slices.DeleteFunc(p.Refused, several)
 	if err != nil || !p.Empty() || len(p.Refused) != 1 || p.Refused[0].Problem != "ignored-name" || p.Refused[0].Reason == "" {
 		t.Errorf("plan %+v, error %v", p, err)
 	}

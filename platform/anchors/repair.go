@@ -95,10 +95,13 @@ func mendEach(plan *store.Plan, list []store.Problem, elevated bool, find func(s
 	plan.Repair = list
 	for _, x := range list {
 		if !x.Mendable {
-			plan.Refused = append(plan.Refused, store.Refused{
+			no := store.Refused{
 				Problem: x.Code, Code: store.Code(store.ErrUnsupported), Reason: x.Path + ": " + x.Text,
 				Hint: "this is for a person to decide",
-			})
+			}
+			if !slices.Contains(plan.Refused, no) { // of a file it is told once, however many certificates it holds
+				plan.Refused = append(plan.Refused, no)
+			}
 			continue
 		}
 		step := store.Step{Action: store.ActionMend, Label: x.Code + ": " + x.Text, Elevated: elevated}
