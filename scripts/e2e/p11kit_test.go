@@ -6,11 +6,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/certtrust/certtrust/store/certfile"
 	"github.com/certtrust/certtrust/store/storetest"
@@ -323,6 +326,40 @@ func TestP11KitFamilies(t *testing.T) {
 				expect(t, 0, certtrust("remove", "--system", sha))
 				if d := diff(before, l.trees()); d != "" {
 					t.Errorf("what was done without the tool is not removed:\n%s", d)
+				}
+
+				// Killed at any moment, with all that was started, it leaves a whole
+				// bundle, and what comes next puts everything right.
+				begin := time.Now()
+				expect(t, 0, certtrust("trust", "--system", file))
+				full := time.Since(begin)
+				expect(t, 0, certtrust("remove", "--system", sha))
+				for i := range times(6, 60) {
+					args := []string{"trust", "--system", file}
+					if i%2 == 1 {
+						args = []string{"remove", "--system", sha}
+					}
+					cmd := certtrust(args...)
+					cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+					if err := cmd.Start(); err != nil {
+						t.Fatal(err)
+					}
+					delay := rand.N(full)
+					time.Sleep(delay)
+					syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+					cmd.Wait()
+					for _, v := range vendor {
+						if !holds(v.sha256) {
+							t.Fatalf("killed after %v, %s has left %s out of the bundle", delay, args[0], v.label)
+						}
+					}
+					if r := output(t, certtrust(args...)); r.code != 0 && !(r.code == 3 && i%2 == 1) || holds(sha) != (i%2 == 0) { // it may be gone already
+						t.Fatalf("after %s was killed after %v: %v", args[0], delay, r)
+					}
+				}
+				expect(t, 0, certtrust("repair", "--system"))
+				if d := diff(before, l.trees()); d != "" {
+					t.Errorf("after it was killed:\n%s", d)
 				}
 
 				// A tool that does all but the bundle, and says that all is well.
