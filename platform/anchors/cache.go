@@ -120,9 +120,10 @@ func (c *cache) keepDir(mark host.Mark, links map[string]string, others []string
 	c.dir, c.links, c.others = mark, links, others
 }
 
-// share has do work on parts of n things, on all cores where there are many.
+// share has do work on parts of n things, on all cores where there are so many
+// that it pays: to wake another takes as long as to read a hundred files.
 func share(n int, do func(from, to int)) {
-	workers := max(1, min(runtime.GOMAXPROCS(0), n/32))
+	workers := max(1, min(runtime.GOMAXPROCS(0), n/320))
 	var wait sync.WaitGroup
 	for w := range workers - 1 {
 		wait.Go(func() { do(n*w/workers, n*(w+1)/workers) })

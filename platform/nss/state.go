@@ -207,7 +207,7 @@ func (s *Store) readOnce(ctx context.Context) (*state, error) {
 	}
 	st.exists, st.keydb = src.certs != nil, src.keys != nil
 	var keys keyRows
-	err = both(
+	err = s.both(
 		func() (err error) { keys, err = s.readKeys(ctx, src, st); return err },
 		func() error { return s.readObjects(ctx, src, st) })
 	if err != nil {
@@ -216,8 +216,15 @@ func (s *Store) readOnce(ctx context.Context) (*state, error) {
 	return st, s.check(ctx, st, keys, nil)
 }
 
-// both does two things at the same time.
-func both(one, other func() error) error {
+// small is a file of which so little is to be read that to wake another thread
+// for it would take longer.
+const small = 256 << 10
+
+// both reads the two files, at the same time where they are large.
+func (s *Store) both(one, other func() error) error {
+	if info, err := s.host.Stat(s.keys); err != nil || info.Size() < small {
+		return cmp.Or(other(), one())
+	}
 	var failed error
 	var wait sync.WaitGroup
 	wait.Go(func() { failed = one() })
@@ -305,7 +312,7 @@ func (s *Store) still(ctx context.Context, before *rows) bool {
 		return false
 	}
 	now := newRows()
-	err = both(
+	err = s.both(
 		func() error { return s.eachKey(ctx, src, now, func(string, []byte, []byte) error { return nil }) },
 		func() error {
 			return s.eachObject(ctx, src, new(bool), func(id any, row object) error { now.object(id, row); return nil })

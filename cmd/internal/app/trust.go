@@ -208,14 +208,16 @@ func (a *App) sift(ch *change, list []given, allowed []string, place bool) (take
 func concernsOf(list []given, at time.Time) [][]store.Concern {
 	out := make([][]store.Concern, len(list))
 	var next atomic.Int64
-	var workers sync.WaitGroup
-	for range min(runtime.NumCPU(), len(list)) {
-		workers.Go(func() {
-			for i := next.Add(1) - 1; i < int64(len(list)); i = next.Add(1) - 1 {
-				out[i] = store.Concerns(list[i].cert, at)
-			}
-		})
+	work := func() {
+		for i := next.Add(1) - 1; i < int64(len(list)); i = next.Add(1) - 1 {
+			out[i] = store.Concerns(list[i].cert, at)
+		}
 	}
+	var workers sync.WaitGroup
+	for range min(runtime.NumCPU(), len(list)) - 1 { // this one works, too
+		workers.Go(work)
+	}
+	work()
 	workers.Wait()
 	return out
 }
