@@ -97,10 +97,23 @@ func (s *Store) edit(p *planner) error {
 func (s *base) options(file string) host.WriteOptions {
 	o := host.WriteOptions{Mode: anchorMode}
 	dir := path.Dir(file)
-	if dir == s.family.hashDir || s.single() || slices.ContainsFunc(s.family.outputs, func(x output) bool { return x.directory() && x.path == dir }) {
-		o.TempDir = path.Dir(dir)
+	temp := dir
+	for temp != "/" && (s.isRead(temp) || s.isPlace(temp) || s.single() && temp == dir) {
+		temp = path.Dir(temp)
+	}
+	if temp != dir {
+		o.TempDir = temp
 	}
 	return o
+}
+
+// isPlace reports whether files that lie in a directory are taken for anchors,
+// whatever they are called: p11-kit reads hidden ones, too.
+func (s *base) isPlace(dir string) bool {
+	return slices.ContainsFunc(s.family.places, func(p place) bool {
+		at := s.at(&p)
+		return !p.file && (at == dir || p.deep && strings.HasPrefix(dir, at+"/"))
+	})
 }
 
 // dropLinks removes links and the hash links that lead to them.

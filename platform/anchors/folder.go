@@ -115,6 +115,7 @@ func (s *folder) read(ctx context.Context) (*folderState, error) {
 			return nil, err
 		}
 	}
+	s.readLeft(st)
 	s.evaluate(st)
 	s.readStrays(st)
 	makes := s.makes()
@@ -196,6 +197,25 @@ func (s *folder) readPlace(st *folderState, p *place) error {
 		st.sources = append(st.sources, s.readSource(source{place: p, path: f.path, line: name, listed: slices.Contains(order, name), enabled: p.list == "" || on[name], err: f.err}))
 	}
 	return nil
+}
+
+// readLeft finds what a crash has left where temporary files are made.
+func (s *folder) readLeft(st *folderState) {
+	looked := map[string]bool{"": true}
+	for i := range s.family.places {
+		p := &s.family.places[i]
+		dir := s.options(s.at(p) + "/x").TempDir
+		if p.vendor || p.file || looked[dir] {
+			continue
+		}
+		looked[dir] = true
+		entries, _ := s.host.ReadDir(dir)
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name(), host.TempPrefix) && !e.IsDir() {
+				st.left = append(st.left, path.Join(dir, e.Name()))
+			}
+		}
+	}
 }
 
 // counts reports whether a file of that name counts in the place.
@@ -533,7 +553,14 @@ func (s *folder) Problems(ctx context.Context) iter.Seq2[store.Problem, error] {
 			return
 		}
 		unasked := func(anchor, *store.Cert) store.Origin { return store.Origin{} }
-		problemsOf(func(yield func(store.Entry, error) bool) { s.entries(st, unasked, yield) }, yield)
+		if !problemsOf(func(yield func(store.Entry, error) bool) { s.entries(st, unasked, yield) }, yield) {
+			return
+		}
+		for _, p := range s.unfinished(st) {
+			if !yield(p, nil) {
+				return
+			}
+		}
 	}
 }
 

@@ -20,6 +20,7 @@ var folderProblems = map[string]struct {
 	"no-authority":      {"it is an anchor, but no certificate authority: it is left out of every bundle, so programs do not trust it", false},
 	"distrusted-anchor": {"it lies among the anchors, but is distrusted elsewhere, which counts more", false},
 	"p11-kit-object":    {"p11-kit passes it over", false},
+	"unfinished-update": {"it is not what the anchors say: an update was interrupted before it came to it", true},
 }
 
 // trustOf returns how the readers of a store take a certificate; c is nil if no

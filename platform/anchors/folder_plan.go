@@ -178,18 +178,19 @@ func (p *folderPlan) entrust(c store.Change) error {
 	}
 	first := p.st.first(fp)
 	meant, is := p.st.effective(first)
-	if is && !first.Narrowed {
+	if is && !first.Narrowed && !p.lacking(cert) {
 		return nil
 	}
 	after := store.State{Present: true, Trust: trustedForAny}
 	if meant && !first.Narrowed {
-		x := p.st.source(first)
-		undo := store.Change{Fingerprint: fp, Absent: true}
-		if x.vendor {
-			undo = store.Change{Fingerprint: fp, Trust: &distrustedForAny}
-		}
 		p.step(store.ActionRebuild, cert, after, p.s.family.outputs[0].path)
-		p.plan.Undo = append(p.plan.Undo, undo)
+		switch {
+		case is: // all but what came after the bundles when an update was interrupted
+		case p.st.source(first).vendor:
+			p.plan.Undo = append(p.plan.Undo, store.Change{Fingerprint: fp, Trust: &distrustedForAny})
+		default:
+			p.plan.Undo = append(p.plan.Undo, store.Change{Fingerprint: fp, Absent: true})
+		}
 		p.edits.have = append(p.edits.have, cert)
 		return nil
 	}
@@ -251,6 +252,15 @@ func (p *folderPlan) entrust(c store.Change) error {
 	p.plan.Undo = append(p.plan.Undo, undo...)
 	p.edits.have = append(p.edits.have, cert)
 	return nil
+}
+
+// lacking reports whether one of the outputs that are not bundles lacks an
+// anchor.
+func (p *folderPlan) lacking(c *store.Cert) (lacks bool) {
+	if servers := (output{purpose: store.PurposeServerAuth}); p.s.family.p11 && servers.wants(p.st.first(c.SHA256)) {
+		p.s.checkOthers(p, c, true, func(string, ...any) { lacks = true })
+	}
+	return lacks
 }
 
 // blockedBy reports whether what distrusts a certificate is a file that holds
@@ -604,6 +614,12 @@ func (p *folderPlan) mendOne(x store.Problem, step *store.Step) bool {
 		step.Files = []string{x.Path}
 		p.edits.removes = append(p.edits.removes, x.Path)
 		return true
+	}
+	if x.Code == "unfinished-update" {
+		is := slices.ContainsFunc(p.s.unfinished(p.st), func(y store.Problem) bool { return y.Path == x.Path })
+		step.Files = []string{x.Path}
+		p.edits.rebuild = p.edits.rebuild || is
+		return is
 	}
 	if p.mendAside(x, step) {
 		return true

@@ -115,6 +115,89 @@ func TestFolderStrays(t *testing.T) {
 	}
 }
 
+// An update that was killed after it had made the bundles left the other outputs
+// as they were, and was taken for done: what was removed was found by its hash.
+func TestUnfinishedUpdate(t *testing.T) {
+	for name, dir := range map[string]string{"fedora": "/etc/pki/ca-trust/extracted/pem/directory-hash", "suse": "/var/lib/ca-certificates/pem", "arch": "/etc/ca-certificates/extracted/cadir"} {
+		t.Run(name, func(t *testing.T) {
+			b := newFolderBox(t, layout(t, name))
+			c := newCA(t, "Corp").Cert()
+			without := b.tree()
+			if _, err := b.do(trust(c)); err != nil {
+				t.Fatal(err)
+			}
+			with := b.tree()
+			link := filepath.Join(b.root, dir, certfile.SubjectHash(c)+".0")
+			target, err := os.Readlink(link)
+			if err == nil {
+				err = os.Remove(link)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			unfinished := func(p store.Problem) bool { return p.Code == "unfinished-update" && p.Path == dir }
+			if list := b.problems(); !slices.ContainsFunc(list, unfinished) {
+				t.Errorf("with a link missing, the problems are %+v", list)
+			}
+			if _, err := b.do(trust(c)); err != nil || b.tree() != with {
+				t.Errorf("trusted again: error %v, or it is not as it was", err)
+			}
+			if dir := b.tool.Linked; dir != "" {
+				if err := os.Remove(filepath.Join(b.root, dir, certfile.SubjectHash(c)+".0")); err != nil {
+					t.Fatal(err)
+				}
+				b.mend()
+				if b.tree() != with {
+					t.Error("the links to the hash directory are not mended")
+				}
+			}
+			// Removed, and still found by its hash.
+			if _, err := b.do(absentOf(c)); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink("/corp.pem", link); err != nil {
+				t.Fatal(err)
+			}
+			b.write("/corp.pem", certfile.EncodePEM(c))
+			if list := b.problems(); !slices.ContainsFunc(list, unfinished) {
+				t.Errorf("with a link too many to %s, the problems are %+v", target, list)
+			}
+			b.mend()
+			if err := os.Remove(filepath.Join(b.root, "corp.pem")); err != nil {
+				t.Fatal(err)
+			}
+			if b.tree() != without || len(b.problems()) > 0 {
+				t.Errorf("it is not as it was before: %+v", b.problems())
+			}
+		})
+	}
+}
+
+// p11-kit takes hidden files for anchors, too: what a killed write had left among
+// them stayed trusted, whatever was removed. It lies elsewhere, and is found there.
+func TestTemporariesAreNoAnchors(t *testing.T) {
+	for name, temp := range map[string]string{"fedora": "/etc/pki/ca-trust", "suse": "/etc/pki", "arch": "/etc/ca-certificates", "alpine": "/usr/local/share", "clear": "/etc/ca-certs", "photon": "/etc/ssl"} {
+		b := newFolderBox(t, layout(t, name))
+		s := b.open()
+		if got := s.options(s.family.adminDir + "/x.pem").TempDir; got != temp {
+			t.Errorf("%s: %q", name, got)
+		}
+		if block := s.blockFile(b.vendor[0].SHA256); block != "" {
+			if got := s.options(block).TempDir; got != temp {
+				t.Errorf("%s, to distrust: %q", name, got)
+			}
+		}
+		b.write(temp+"/"+host.TempPrefix+"0123", newCA(t, "Left").PEM())
+		if got := codes(b.problems()); got != "left-behind" {
+			t.Errorf("%s: %q", name, got)
+		}
+		b.mend()
+		if list := b.problems(); len(list) > 0 {
+			t.Errorf("%s: %+v", name, list)
+		}
+	}
+}
+
 // A file with a private key, which Alpine's tool copies into a bundle that
 // everybody can read, is set aside, and its certificate stays trusted. A failure
 // puts it back.

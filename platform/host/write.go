@@ -24,7 +24,7 @@ type WriteOptions struct {
 	ForceMode bool
 	// TempDir is where the temporary file goes, for directories in which
 	// others take every file for theirs. If it turns out to be on another file
-	// system, a directory is made for it in the file's own. "" = the file's own
+	// system, or read-only, a directory is made for it in the file's own. "" = the file's own
 	// directory.
 	TempDir string
 	// Exclusive: fail with fs.ErrExist if there is something already.
@@ -55,7 +55,8 @@ func (h *Host) WriteFile(p string, data []byte, o WriteOptions) error {
 // directory that is made for it next to path.
 func (h *Host) near(p string, o WriteOptions, do func(o WriteOptions) error) error {
 	err := do(o)
-	if o.TempDir == "" || !errors.Is(err, errOtherDevice) {
+	readOnly := errors.Is(err, store.ErrReadOnly) // where the temporary file was to be; the file itself may be elsewhere
+	if o.TempDir == "" || !readOnly && !errors.Is(err, errOtherDevice) {
 		return err
 	}
 	o.TempDir = tempName(p, WriteOptions{})
@@ -67,8 +68,11 @@ func (h *Host) near(p string, o WriteOptions, do func(o WriteOptions) error) err
 			return change(t, name)
 		})
 	}
-	if err := own("mkdir", func(t tree, name string) error { return t.Mkdir(name, 0o700) }); err != nil {
-		return err
+	if made := own("mkdir", func(t tree, name string) error { return t.Mkdir(name, 0o700) }); made != nil {
+		if readOnly {
+			return err
+		}
+		return made
 	}
 	err = do(o)
 	if gone := own("remove", func(t tree, name string) error { return t.Remove(name) }); err == nil {
