@@ -50,6 +50,7 @@ var ofProblem = map[string]problemRow{
 	"no-authority":      {"store.ineffective", Low, nil},
 	"distrusted-anchor": {"store.trust_conflict", Low, nil},
 	"p11-kit-object":    {"store.ineffective", Low, nil},
+	"unfinished-update": {"drift.not_up_to_date", Medium, nil},
 
 	// Java keystores
 	"java-leftover": {"drift.stale_temp", Low, nil},
