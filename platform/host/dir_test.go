@@ -9,16 +9,18 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/certtrust/certtrust/store/storetest"
 )
 
 // A file is read anew when it is another one, was written again, or has become
 // something else, and not when it is what it was: by calls on its directory as
 // by paths.
 func TestReadChanged(t *testing.T) {
-	root := t.TempDir()
+	root := storetest.TempDir(t)
 	for name, h := range map[string]*Host{"here": Local(), "in a root": Fake(root)} {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := storetest.TempDir(t)
 			d := h.Dir(filepath.ToSlash(dir))
 			if h.Root != "" {
 				dir = filepath.Join(root, "dir")
@@ -102,7 +104,7 @@ func TestReadChanged(t *testing.T) {
 
 // What is no plain file of a bounded size is refused, and nothing is waited for.
 func TestReadChangedRefuses(t *testing.T) {
-	dir := t.TempDir()
+	dir := storetest.TempDir(t)
 	if err := os.Mkdir(filepath.Join(dir, "sub"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -129,11 +131,14 @@ func TestReadChangedRefuses(t *testing.T) {
 
 // The links of a directory are read with what they say.
 func TestReadLinks(t *testing.T) {
-	root := t.TempDir()
+	root := storetest.TempDir(t)
 	h := Fake(root)
 	long := strings.Repeat("x/", 2040)
 	for name, target := range map[string]string{"a": "/etc/b", "b": "nowhere", "c": long} {
 		if err := os.Symlink(target, filepath.Join(root, name)); err != nil {
+			t.Skip("no symbolic links here:", err)
+		}
+		if _, err := os.Readlink(filepath.Join(root, name)); err != nil { // Wine only says that it has made one
 			t.Skip("no symbolic links here:", err)
 		}
 	}
