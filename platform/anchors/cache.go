@@ -23,6 +23,8 @@ type cache struct {
 	others []string          // what else is in it
 	dir    host.Mark         // of the hash directory when they were read
 
+	lists map[string]listing // of other directories, by path
+
 	// settle is how long ago a file must have been changed to be the same
 	// without being read: times have a grain, and two changes can lie in one.
 	settle time.Duration
@@ -35,8 +37,14 @@ type cachedFile struct {
 	der  bool
 }
 
+// listing is what a directory had when it had that mark.
+type listing struct {
+	mark    host.Mark
+	entries []fs.DirEntry
+}
+
 func newCache() *cache {
-	return &cache{files: map[string]cachedFile{}, settle: 2 * time.Second}
+	return &cache{files: map[string]cachedFile{}, lists: map[string]listing{}, settle: 2 * time.Second}
 }
 
 // since is the time before which a file must have been changed last.
@@ -101,6 +109,29 @@ func (c *cache) keepFile(path string, f cachedFile) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.files[path] = f
+}
+
+// list returns the entries of a directory, sorted by name. They are those that it
+// had before if it is what it was then: no name in it comes or goes without it.
+func (s *base) list(dir string) ([]fs.DirEntry, error) {
+	now := listing{}
+	if info, err := s.host.Stat(dir); err == nil {
+		now.mark = host.MarkOf(info, s.cache.since())
+	}
+	s.cache.mu.Lock()
+	known := s.cache.lists[dir]
+	s.cache.mu.Unlock()
+	if now.mark.Settled && now.mark == known.mark {
+		return known.entries, nil
+	}
+	var err error
+	if now.entries, err = s.host.ReadDir(dir); err != nil {
+		return nil, err
+	}
+	s.cache.mu.Lock()
+	defer s.cache.mu.Unlock()
+	s.cache.lists[dir] = now
+	return now.entries, nil
 }
 
 // dirAt returns what the hash directory has, if that is what it was when it was

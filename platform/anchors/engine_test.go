@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -505,5 +506,44 @@ func TestNativeLocale(t *testing.T) {
 				t.Error("a program was asked about an offline root")
 			}
 		})
+	}
+}
+
+// What is kept of a reading is what is there: a store that has read all before
+// finds every change that one does which has not.
+func TestChangesAreSeen(t *testing.T) {
+	b := nativeBox(t, false)
+	deep, other := newCA(t, "Deep"), newCA(t, "Other")
+	b.write(adminDir+"sub/deep.crt", deep.PEM())
+	b.update()
+	s := b.open()
+	s.cache.settle = -time.Hour // as if all had been changed long ago
+	digest := func(s *Store) string {
+		st, err := s.read(t.Context())
+		b.must(err)
+		return st.digest()
+	}
+	last := digest(s)
+	for _, change := range []struct {
+		name string
+		do   func()
+	}{
+		{"a file comes", func() { b.write(adminDir+"other.crt", other.PEM()) }},
+		{"one comes in a directory below", func() { b.write(adminDir+"sub/other.crt", other.PEM()) }},
+		{"one is written in place", func() { b.write(adminDir+"sub/other.crt", bytes.ToUpper(other.PEM())) }},
+		{"one goes", func() { b.remove(adminDir + "sub/deep.crt") }},
+		{"a vendor's comes", func() { b.write(vendorDir+"new.crt", other.PEM()) }},
+		{"a vendor's is another", func() { b.write(vendorDir+"Alpha.crt", other.PEM()) }},
+		{"a link leads elsewhere", func() { b.remove(certsDir + "Gamma.pem"); b.link("Alpha.pem", certsDir+"Gamma.pem") }},
+		{"a stray file comes", func() { b.write(certsDir+"stray.pem", other.PEM()) }},
+		{"the vendor's list", func() { b.edit("/etc/ca-certificates.conf", "mozilla/Alpha.crt", "!mozilla/Alpha.crt") }},
+	} {
+		time.Sleep(20 * time.Millisecond) // the grain of the system's clock
+		change.do()
+		got := digest(s)
+		if want := digest(b.open()); got != want || got == last {
+			t.Errorf("%s: seen %t, as it is %t", change.name, got != last, got == want)
+		}
+		last = got
 	}
 }

@@ -193,7 +193,7 @@ func (s *base) walk(dir string) ([]found, error) {
 			}
 			return nil
 		}
-		entries, err := s.host.ReadDir(dir)
+		entries, err := s.list(dir)
 		if err != nil {
 			return err
 		}
