@@ -21,6 +21,7 @@ import (
 	"github.com/certtrust/certtrust/platform/host"
 	"github.com/certtrust/certtrust/store"
 	"github.com/certtrust/certtrust/store/certfile"
+	"github.com/certtrust/certtrust/store/storetest"
 )
 
 func nativeBox(t testing.TB, java bool) *box {
@@ -538,7 +539,7 @@ func TestChangesAreSeen(t *testing.T) {
 		{"a stray file comes", func() { b.write(certsDir+"stray.pem", other.PEM()) }},
 		{"the vendor's list", func() { b.edit("/etc/ca-certificates.conf", "mozilla/Alpha.crt", "!mozilla/Alpha.crt") }},
 	} {
-		time.Sleep(20 * time.Millisecond) // the grain of the system's clock
+		storetest.Tick(t)
 		change.do()
 		got := digest(s)
 		if want := digest(b.open()); got != want || got == last {

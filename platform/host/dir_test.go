@@ -49,18 +49,6 @@ func TestReadChanged(t *testing.T) {
 				}
 				return string(data), now, changed
 			}
-			now := func() time.Time { // by the file system's clock
-				t.Helper()
-				probe := filepath.Join(dir, "probe")
-				if err := os.WriteFile(probe, []byte("x"), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				info, err := os.Stat(probe)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return info.ModTime()
-			}
 			later := time.Now().Add(time.Hour)
 			write("one")
 			text, mark, changed := read(Mark{}, later)
@@ -81,8 +69,7 @@ func TestReadChanged(t *testing.T) {
 			if text, _, changed := read(fresh, time.Now().Add(-time.Hour)); !changed || text != "one" {
 				t.Errorf("changed a moment ago: %q, %v", text, changed)
 			}
-			for began := now(); !now().After(began); { // the grain of the file system's clock
-			}
+			storetest.Tick(t)
 			write("two")
 			if text, again, changed := read(mark, later); !changed || text != "two" || again == mark {
 				t.Errorf("rewritten in place, with its time put back: %q, %v", text, changed)

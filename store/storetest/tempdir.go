@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 )
 
 // TempDir returns a new directory, with symbolic links resolved, that is
@@ -46,4 +47,23 @@ func removeEach(dir string) bool {
 	}
 	_, err := os.Lstat(dir)
 	return errors.Is(err, fs.ErrNotExist)
+}
+
+// Tick returns when a file that is changed from now on gets a later time than one
+// that was changed before: the system's clock for files goes in steps.
+func Tick(tb testing.TB) {
+	tb.Helper()
+	file := filepath.Join(TempDir(tb), "tick")
+	now := func() time.Time {
+		if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+			tb.Fatal(err)
+		}
+		info, err := os.Stat(file)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return info.ModTime()
+	}
+	for began := now(); !now().After(began); {
+	}
 }
