@@ -160,6 +160,7 @@ func TestNoConnection(t *testing.T) {
 		{"cargo", "", "error: download of config.json failed\n\nCaused by:\n  [7] Could not connect to server (connection refused)\n", 101, "[7] Could not connect to server (connection refused)"},
 	} {
 		h := programs(t, func(_ string, cmd host.Command) (string, int) { return "", 0 }, "node", "java", "python3", "curl", "openssl", "git", "pip3", "w3m", "chromium", "cargo")
+		h.EUID = h.User.UID // root would give files to that user
 		if err := os.MkdirAll(filepath.Join(h.Root, "tmp"), 0o755); err != nil {
 			t.Fatal(err)
 		}
