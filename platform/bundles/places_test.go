@@ -104,9 +104,9 @@ func TestPlaces(t *testing.T) {
 func TestWindows(t *testing.T) {
 	b := newBox(t)
 	b.host.OS, b.host.User.Home = "windows", "C:/Users/user"
-	b.host.Env = func(name string) string { return map[string]string{"VIRTUAL_ENV": `C:\work\venv`}[name] }
+	b.host.Env = func(name string) string { return map[string]string{"VIRTUAL_ENV": `C:\code\venv`}[name] }
 	pem := string(storetest.NewCA(t).PEM())
-	for _, file := range []string{"/work/venv/Lib/site-packages/certifi/cacert.pem", "/Users/user/AppData/Local/Programs/Python/Python313/Lib/site-packages/certifi/cacert.pem", "/Program Files/Git/mingw64/etc/ssl/certs/ca-bundle.crt", "/Users/user/miniconda3/Library/ssl/cacert.pem"} {
+	for _, file := range []string{"/code/venv/Lib/site-packages/certifi/cacert.pem", "/Users/user/AppData/Local/Programs/Python/Python313/Lib/site-packages/certifi/cacert.pem", "/Program Files/Git/mingw64/etc/ssl/certs/ca-bundle.crt", "/Users/user/miniconda3/Library/ssl/cacert.pem"} {
 		b.write(file, pem)
 	}
 	system, _ := DetectSystem(t.Context(), b.host)
