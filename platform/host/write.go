@@ -24,8 +24,8 @@ type WriteOptions struct {
 	ForceMode bool
 	// TempDir is where the temporary file goes, for directories in which
 	// others take every file for theirs. If it turns out to be on another file
-	// system, or read-only, a directory is made for it in the file's own. "" = the file's own
-	// directory.
+	// system, or read-only, a directory is made for it in the file's own. "" = the
+	// file's own directory.
 	TempDir string
 	// Exclusive: fail with fs.ErrExist if there is something already.
 	Exclusive bool
